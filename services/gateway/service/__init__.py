@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gateway's use cases.
+
+`GatewayService` serves residents' doorways (REST, portal, console); `StepDesk` serves the owners of steps, `TaskDesk` the
+departments; all three move cases through one `Engine`.
+"""
+
+from services.gateway.service.commands import ChangeAnswers, CreateCase, SubmitCase
+from services.gateway.service.resident import GatewayService
+from services.gateway.service.views import (
+    AccessPage,
+    AccessView,
+    AgencyView,
+    CaseStatus,
+    CaseSummary,
+    CaseTrace,
+    CaseView,
+    ChoiceView,
+    FieldView,
+    HeadView,
+    IssuedLicense,
+    JwksView,
+    LicenseView,
+    MatterView,
+    PersonaView,
+    PrefilledField,
+    PrefillState,
+    PrefillView,
+    StepOutline,
+    StepView,
+    Text,
+    TimelineEntry,
+    TokenView,
+)
+
+__all__ = [
+    "AccessPage",
+    "AccessView",
+    "AgencyView",
+    "CaseStatus",
+    "CaseSummary",
+    "CaseTrace",
+    "CaseView",
+    "ChangeAnswers",
+    "ChoiceView",
+    "CreateCase",
+    "FieldView",
+    "GatewayService",
+    "HeadView",
+    "IssuedLicense",
+    "JwksView",
+    "LicenseView",
+    "MatterView",
+    "PersonaView",
+    "PrefillState",
+    "PrefillView",
+    "PrefilledField",
+    "StepOutline",
+    "StepView",
+    "SubmitCase",
+    "Text",
+    "TimelineEntry",
+    "TokenView",
+]

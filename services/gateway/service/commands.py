@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What residents and departments may ask of the gateway; imperatives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCase:
+    """Open a draft. The same caller and key again give the same case; another body under the key is refused."""
+
+    matter: str
+    answers: Mapping[str, str] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+    """Optional steps that are not wanted."""
+    idempotency_key: str = ""
+    """1 to 100 characters; empty for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeAnswers:
+    """Change a draft. Fields left out stay; an empty string takes an answer back."""
+
+    case_id: str
+    answers: Mapping[str, str] = field(default_factory=dict)
+    without: tuple[str, ...] | None = None
+    """None leaves the choice of optional steps as it is."""
+    version: int | None = None
+    """`CaseView.version` that was read; VERSION_CONFLICT where the case has moved on. None to skip the check."""
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitCase:
+    """Submit a draft. A case that is already submitted is answered as it stands."""
+
+    case_id: str
+    version: int | None = None
+    idempotency_key: str = ""

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the gateway shows: frozen, free of wire types, ready for any doorway."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The same words in Chinese and in English."""
+
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgencyView:
+    """A department in the role that a matter names; `uscc` and `name` are empty where this region has none in the role."""
+
+    role: str
+    uscc: str
+    name: Text
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceView:
+    """One value of an enum field."""
+
+    value: str
+    title: Text
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillView:
+    """Where a field is filled from."""
+
+    source: str
+    """`identity` or `exchange`."""
+    resource: str
+    """Code of the resource; empty for identity."""
+    field: str
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class FieldView:
+    """One question of a matter's form."""
+
+    name: str
+    type: str
+    """`text`, `date`, `enum`, `citizen_number` or `account`."""
+    title: Text
+    required: bool
+    sensitive: bool
+    """True where the stored value is shown masked."""
+    read_only: bool
+    """True where only the source fills it; an answer to it is refused."""
+    length_min: int
+    length_max: int
+    choices: tuple[ChoiceView, ...]
+    prefill: PrefillView | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutline:
+    """One step of a matter before anything has happened."""
+
+    id: str
+    kind: str
+    """`verify`, `fetch`, `license`, `task`, `decide` or `notify`."""
+    title: Text
+    agency: AgencyView | None
+    """None where no department stands behind it (decide, notify)."""
+    optional: bool
+    needs: tuple[str, ...]
+    """Steps that must be done first."""
+    after: tuple[str, ...]
+    """Steps that must have settled first, however they ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatterView:
+    """One thing that a resident can ask for."""
+
+    code: str
+    definition: str
+    """Content hash of the current definition (hex SHA-256)."""
+    basic_code: str
+    """Basic item code, 12 digits (ZWFW C0109.1-2018)."""
+    title: Text
+    summary: Text
+    lead: AgencyView
+    basis: str
+    notes: tuple[Text, ...]
+    """What is not verified, said openly."""
+    fields: tuple[FieldView, ...]
+    steps: tuple[StepOutline, ...]
+
+
+class CaseStatus(StrEnum):
+    """Where a case stands."""
+
+    DRAFT = "draft"
+    SUBMITTED = "submitted"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    PARKED = "parked"
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One step of a case."""
+
+    id: str
+    kind: str
+    title: Text
+    agency: AgencyView | None
+    optional: bool
+    state: str
+    """`waiting`, `running`, `retrying`, `done`, `skipped`, `failed`, `parked` or `canceled`."""
+    started: datetime | None
+    ended: datetime | None
+    attempts: int
+    reason: str
+    """Machine reason where it did not end well; empty otherwise."""
+    message: Text | None
+    """The department's own words, where it gave any."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedLicense:
+    """A license that a case led to."""
+
+    step_id: str
+    type_code: str
+    license_id: str
+    identifier: str
+    version: int
+
+
+class PrefillState(StrEnum):
+    """How filling a field from its source went."""
+
+    FILLED = "filled"
+    EMPTY = "empty"
+    """The source has no such value."""
+    UNAVAILABLE = "unavailable"
+    """The source did not answer; the field stays empty and is tried again at submission."""
+    REFUSED = "refused"
+    """The source refused; `reason` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrefilledField:
+    """A field that the resident need not fill in."""
+
+    name: str
+    value: str
+    """Masked (first 1, last 1) where the field is sensitive; empty unless filled."""
+    source: str
+    """`identity` or the code of the resource."""
+    provider: str
+    """USCC of the department that answered; empty for identity."""
+    basis: str
+    state: PrefillState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseView:
+    """A case as its applicant sees it."""
+
+    id: str
+    receipt: str
+    """Case number 办件编号: implementation code (31), YYYYMMDD, six-digit serial."""
+    matter: str
+    title: Text
+    definition: str
+    status: CaseStatus
+    reason: str
+    """Why it was refused or parked; empty otherwise."""
+    message: Text | None
+    version: int
+    """Number of the last event; give it back with a change."""
+    created: datetime
+    submitted: datetime | None
+    ended: datetime | None
+    trace_id: str
+    """Hex trace id; empty until it is submitted."""
+    answers: Mapping[str, str]
+    """What the resident answered."""
+    without: tuple[str, ...]
+    """Optional steps that the resident does not want."""
+    prefilled: tuple[PrefilledField, ...]
+    steps: tuple[StepView, ...]
+    licenses: tuple[IssuedLicense, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseSummary:
+    """One row of a resident's cases."""
+
+    id: str
+    receipt: str
+    matter: str
+    title: Text
+    status: CaseStatus
+    version: int
+    created: datetime
+    submitted: datetime | None
+    ended: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One thing that happened; carries no personal data."""
+
+    seq: int
+    time: datetime
+    kind: str
+    """`opened`, `changed`, `submitted`, `step_started`, `step_done`, `step_refused`, `step_unavailable`, `retry_planned`, `step_skipped`, `step_failed`, `parked`, `resumed`, `ended`."""
+    text: Text
+    step_id: str = ""
+    agency: AgencyView | None = None
+    attempt: int = 0
+    reason: str = ""
+    message: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseTrace:
+    """How an operator gets from a receipt to its trace; no personal data."""
+
+    case_id: str
+    receipt: str
+    matter: str
+    status: CaseStatus
+    trace_id: str
+    created: datetime
+    submitted: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LicenseView:
+    """A license of the calling resident; `credential` and `attributes` are given for a single one only."""
+
+    license_id: str
+    identifier: str
+    type_code: str
+    name: Text
+    version: int
+    state: str
+    """`active`, `suspended`, `revoked`, `expired` or `superseded`."""
+    issuer: AgencyView
+    issued: datetime
+    expires: datetime | None
+    case_id: str
+    own: bool
+    """False where the caller reads it for the holder, e.g. a newborn."""
+    credential: str = ""
+    attributes: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessView:
+    """One use of the caller's personal data, with everything needed to prove it offline."""
+
+    log: str
+    """The ledger: `identity`, `licenses` or `exchange`."""
+    index: int
+    time: datetime
+    operation: str
+    actor: str
+    caller: str
+    on_behalf_of: AgencyView | None
+    purpose: str
+    basis: str
+    resource: str
+    fields: tuple[str, ...]
+    case_id: str
+    outcome: str
+    body: bytes
+    """The hashed bytes, exactly."""
+    leaf_hash: bytes
+    path: tuple[bytes, ...]
+    head: "HeadView"
+
+
+@dataclass(frozen=True, slots=True)
+class HeadView:
+    """A signed tree head."""
+
+    log: str
+    tree_size: int
+    root_hash: bytes
+    signed: datetime
+    jws: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPage:
+    """Accesses, newest first. A ledger that does not answer is named: the list is then not complete, and says so."""
+
+    rows: tuple[AccessView, ...]
+    next_token: str
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PersonaView:
+    """A made-up account of the sandbox city."""
+
+    key: str
+    role: str
+    title: Text
+    samples: Mapping[str, object]
+    """Sample answers by matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenView:
+    """An access token."""
+
+    access_token: str
+    expires_in: int
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class JwksView:
+    """The keys that verify access tokens."""
+
+    issuer: str
+    jwks_json: str
