@@ -130,6 +130,7 @@ class PublicSecurity(Department):
                 ),
             )
             page = {
+                "page_number": _page_number(connection, household_number, work.case_id),
                 "household_number": household_number,
                 "head_name": household["head_name"],
                 "address": household["address"],
@@ -144,6 +145,15 @@ class PublicSecurity(Department):
 def _number_of(connection: sqlite3.Connection, case_id: str) -> str:
     row = connection.execute("SELECT number FROM persons WHERE case_id = ?", (case_id,)).fetchone()
     return "" if row is None else str(row["number"])
+
+
+def _page_number(connection: sqlite3.Connection, household_number: str, case_id: str) -> str:
+    """The household's number and the place of the page in its book; a household may have several newborns."""
+    pages = connection.execute(
+        "SELECT COUNT(*) FROM persons WHERE household_number = ? AND rowid <= (SELECT rowid FROM persons WHERE case_id = ?)",
+        (household_number, case_id),
+    ).fetchone()[0]
+    return f"H{household_number}{pages:05d}"
 
 
 def _assign(connection: sqlite3.Connection, born: date, *, male: bool) -> str:
