@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tongban/licenses/v1/licenses_events.proto\x12\x13tongban.licenses.v1\"\x7f\n\rLicenseIssued\x12\x12\n\nlicense_id\x18\x01 \x01(\t\x12\x12\n\nidentifier\x18\x02 \x01(\t\x12\x11\n\ttype_code\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12\x11\n\tholder_id\x18\x05 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x06 \x01(\t\"&\n\x10LicenseSuspended\x12\x12\n\nlicense_id\x18\x01 \x01(\t\"%\n\x0fLicenseRestored\x12\x12\n\nlicense_id\x18\x01 \x01(\t\"$\n\x0eLicenseRevoked\x12\x12\n\nlicense_id\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tongban/licenses/v1/licenses_events.proto\x12\x13tongban.licenses.v1\"\x7f\n\rLicenseIssued\x12\x12\n\nlicense_id\x18\x01 \x01(\t\x12\x12\n\nidentifier\x18\x02 \x01(\t\x12\x11\n\ttype_code\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12\x11\n\tholder_id\x18\x05 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x06 \x01(\t\"&\n\x10LicenseSuspended\x12\x12\n\nlicense_id\x18\x01 \x01(\t\"%\n\x0fLicenseRestored\x12\x12\n\nlicense_id\x18\x01 \x01(\t\"$\n\x0eLicenseRevoked\x12\x12\n\nlicense_id\x18\x01 \x01(\t\"=\n\x11LicenseSuperseded\x12\x12\n\nlicense_id\x18\x01 \x01(\t\x12\x14\n\x0csuccessor_id\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,4 +39,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LICENSERESTORED']._serialized_end=272
   _globals['_LICENSEREVOKED']._serialized_start=274
   _globals['_LICENSEREVOKED']._serialized_end=310
+  _globals['_LICENSESUPERSEDED']._serialized_start=312
+  _globals['_LICENSESUPERSEDED']._serialized_end=373
 # @@protoc_insertion_point(module_scope)

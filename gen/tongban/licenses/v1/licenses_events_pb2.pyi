@@ -123,3 +123,29 @@ class LicenseRevoked(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LicenseRevoked: _TypeAlias = LicenseRevoked  # noqa: Y015
+
+@_typing.final
+class LicenseSuperseded(_message.Message):
+    """A newer version took the place of a license; it stays on record. Key: the license that was replaced."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LICENSE_ID_FIELD_NUMBER: _builtins.int
+    SUCCESSOR_ID_FIELD_NUMBER: _builtins.int
+    license_id: _builtins.str
+    """The license that was replaced."""
+    successor_id: _builtins.str
+    """The license that took its place."""
+    def __init__(
+        self,
+        *,
+        license_id: _builtins.str = ...,
+        successor_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["license_id", b"license_id", "successor_id", b"successor_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LicenseSuperseded: _TypeAlias = LicenseSuperseded  # noqa: Y015
