@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ledger's rows in and out, inside connections that others open."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy import Row, Table, select, tuple_, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.kit.clock import Clock
+from services.kit.crypto import Keyring
+from services.kit.ledger import merkle
+from services.kit.ledger.access import Entry, Leaf, Receipt, SignedHead
+from services.kit.ledger.merkle import HASH_SIZE, Frontier, Node, Span
+
+if TYPE_CHECKING:
+    from services.kit.store.tables import KitTables
+
+_CHUNK = 400
+
+
+class Writing(Protocol):
+    """What the ledger needs of an open transaction."""
+
+    @property
+    def connection(self) -> AsyncConnection:
+        """Where its statements go."""
+
+    def insert(self, table: Table) -> postgresql.Insert:
+        """An INSERT that may ignore conflicts."""
+
+    async def record(self, fact: object) -> None:
+        """Tell a fact with the commit."""
+
+
+class Book(Protocol):
+    """What the ledger needs of the store that it lives in."""
+
+    service: str
+
+    @property
+    def tables(self) -> "KitTables":
+        """The kit's tables."""
+
+    @property
+    def clock(self) -> Clock:
+        """What time it is."""
+
+    @property
+    def keyring(self) -> Keyring:
+        """Pseudonyms come from here."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """A `Writing` that commits at the end of the block."""
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection for reads."""
+
+
+class Rows:
+    """Leaves, nodes, the frontier and heads as rows."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._tables = book.tables
+
+    async def append(self, connection: AsyncConnection, entries: Sequence[Entry]) -> list[Receipt]:
+        """Give the entries their places at the end of the tree; the frontier is locked until the transaction ends."""
+        frontier = await self.frontier(connection, lock=True)
+        leaves, nodes, receipts = [], [], []
+        for entry in entries:
+            index = frontier.size
+            leaves.append(
+                {
+                    "index": index,
+                    "body": entry.body,
+                    "leaf_hash": entry.leaf_hash,
+                    "subject": entry.subject,
+                    "case_id": entry.case_id,
+                }
+            )
+            nodes += [
+                {"level": level, "position": position, "hash": node}
+                for level, position, node in frontier.add(entry.leaf_hash)
+            ]
+            receipts.append(Receipt(log=self._book.service, index=index, leaf_hash=entry.leaf_hash))
+        await connection.execute(self._tables.ledger_leaf.insert(), leaves)
+        if nodes:
+            await connection.execute(self._tables.ledger_node.insert(), nodes)
+        table = self._tables.ledger_frontier
+        await connection.execute(
+            update(table).where(table.c.id == 1).values(size=frontier.size, peaks=b"".join(frontier.peaks))
+        )
+        return receipts
+
+    async def frontier(self, connection: AsyncConnection, *, lock: bool = False) -> Frontier:
+        """The tree's right edge; locked, it is ours until the transaction ends. The schema comes with the empty tree's."""
+        table = self._tables.ledger_frontier
+        query = select(table.c.size, table.c.peaks).where(table.c.id == 1)
+        size, peaks = (await connection.execute(query.with_for_update() if lock else query)).one()
+        return Frontier(size, [peaks[at : at + HASH_SIZE] for at in range(0, len(peaks), HASH_SIZE)])
+
+    async def leaves(self, connection: AsyncConnection, indexes: Sequence[int]) -> list[Leaf]:
+        """The leaves at these indexes that are durable."""
+        table = self._tables.ledger_leaf
+        query = select(table.c.index, table.c.body).where(table.c.index.in_(indexes)).order_by(table.c.index)
+        return [self._leaf(row) for row in await connection.execute(query)]
+
+    async def leaves_of(
+        self, connection: AsyncConnection, subject: str, *, before: int | None, limit: int
+    ) -> list[Leaf]:
+        """The newest leaves about one pseudonym, below `before`."""
+        table = self._tables.ledger_leaf
+        query = select(table.c.index, table.c.body).where(table.c.subject == subject)
+        if before is not None:
+            query = query.where(table.c.index < before)
+        query = query.order_by(table.c.index.desc()).limit(limit)
+        return [self._leaf(row) for row in await connection.execute(query)]
+
+    async def leaves_from(self, connection: AsyncConnection, index: int, limit: int, case_id: str) -> list[Leaf]:
+        """Leaves from `index` upwards, of one case if it is given."""
+        table = self._tables.ledger_leaf
+        query = select(table.c.index, table.c.body).where(table.c.index >= index)
+        if case_id:
+            query = query.where(table.c.case_id == case_id)
+        query = query.order_by(table.c.index).limit(limit)
+        return [self._leaf(row) for row in await connection.execute(query)]
+
+    async def paths(self, connection: AsyncConnection, proofs: Sequence[Sequence[Span]]) -> list[tuple[bytes, ...]]:
+        """The proofs over these spans; what they share is read once."""
+        wanted = {node for spans in proofs for span in spans for node in merkle.nodes_of(span)}
+        hashes = await self._hashes(connection, wanted)
+        return [tuple(merkle.path_of(spans, hashes.__getitem__)) for spans in proofs]
+
+    async def root(self, connection: AsyncConnection, size: int) -> bytes:
+        """The root of the tree as it was with `size` leaves."""
+        nodes = merkle.nodes_of((0, size))
+        hashes = await self._hashes(connection, set(nodes))
+        return merkle.fold([hashes[node] for node in nodes])
+
+    async def newest_head(self, connection: AsyncConnection) -> SignedHead | None:
+        """The head that covers most."""
+        table = self._tables.ledger_head
+        row = (await connection.execute(select(table).order_by(table.c.tree_size.desc()).limit(1))).one_or_none()
+        return self._head(row) if row is not None else None
+
+    async def heads_from(self, connection: AsyncConnection, size: int, limit: int) -> list[SignedHead]:
+        """Heads of at least `size` leaves, in order."""
+        table = self._tables.ledger_head
+        query = select(table).where(table.c.tree_size >= size).order_by(table.c.tree_size).limit(limit)
+        return [self._head(row) for row in await connection.execute(query)]
+
+    async def add_head(self, tx: Writing, head: SignedHead) -> bool:
+        """Keep a head, unless one of its size is kept already."""
+        result = await tx.connection.execute(
+            tx.insert(self._tables.ledger_head)
+            .values(tree_size=head.tree_size, root_hash=head.root_hash, sign_time=head.sign_time, jws=head.jws)
+            .on_conflict_do_nothing()
+        )
+        return result.rowcount == 1
+
+    async def _hashes(self, connection: AsyncConnection, wanted: set[Node]) -> dict[Node, bytes]:
+        hashes: dict[Node, bytes] = {}
+        leaf, node = self._tables.ledger_leaf, self._tables.ledger_node
+        indexes = sorted(position for level, position in wanted if level == 0)
+        for at in range(0, len(indexes), _CHUNK):
+            query = select(leaf.c.index, leaf.c.leaf_hash).where(leaf.c.index.in_(indexes[at : at + _CHUNK]))
+            hashes.update({(0, index): digest for index, digest in await connection.execute(query)})
+        inner = sorted(each for each in wanted if each[0] > 0)
+        for at in range(0, len(inner), _CHUNK):
+            query = select(node.c.level, node.c.position, node.c.hash).where(
+                tuple_(node.c.level, node.c.position).in_(inner[at : at + _CHUNK])
+            )
+            hashes.update({(level, position): digest for level, position, digest in await connection.execute(query)})
+        return hashes
+
+    def _leaf(self, row: Row[Any]) -> Leaf:
+        return Leaf(log=self._book.service, index=row[0], body=row[1])
+
+    def _head(self, row: Row[Any]) -> SignedHead:
+        sign_time: datetime = row.sign_time
+        return SignedHead(
+            log=self._book.service,
+            tree_size=row.tree_size,
+            root_hash=row.root_hash,
+            sign_time=sign_time,
+            jws=row.jws,
+        )

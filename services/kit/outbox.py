@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The relay: what was recorded with a change leaves in order, once the change is committed, until the log has it."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import Row, delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.kit.envelope import Envelope, pack, service_topic
+from services.kit.errors import Unavailable
+from services.kit.eventlog import EventLog, Record
+from services.kit.logs import get_logger
+from services.kit.store import Store
+from services.kit.store.lead import leading
+
+BATCH_MAX: Final = 500
+POLL_SECONDS: Final = 1.0
+WAIT_SECONDS: Final = 0.1
+WAIT_SECONDS_MAX: Final = 10.0
+SEEN_DAYS: Final = 30
+CLEAN_SECONDS: Final = 3600.0
+
+
+class Relay:
+    """Sends one service's outbox. Every process runs one; the leader works, the others wait to take over."""
+
+    def __init__(self, store: Store[Any], eventlog: EventLog) -> None:
+        self._store = store
+        self._eventlog = eventlog
+        self._table = store.tables.outbox
+        self._topic = service_topic(store.service)
+        self._source = f"/tongban/{store.service}"
+        self._cleaned = 0.0
+        self.leads = False
+
+    async def run(self) -> None:
+        """Relay until cancelled; survives the loss of database, log and leadership."""
+        wait = WAIT_SECONDS
+        while True:
+            try:
+                await self._eventlog.ensure_topics([self._topic])
+                async with leading(self._store, "relay") as lead:
+                    self.leads = self._store.relays_here = True
+                    wait = WAIT_SECONDS
+                    await lead.while_leading(self._work(lead.connection))
+            except Unavailable as away:
+                get_logger().warning("relay_waits", service=self._store.service, reason=str(away), wait_seconds=wait)
+            except Exception:
+                get_logger().exception("relay_broke", service=self._store.service)
+            finally:
+                self.leads = self._store.relays_here = False
+            await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, hides nothing
+            wait = min(wait * 2, WAIT_SECONDS_MAX)
+
+    async def _work(self, connection: AsyncConnection) -> None:
+        grown = self._store.outbox_grown
+        while True:
+            grown.clear()
+            sent = await self._send_batch(connection)
+            if sent < BATCH_MAX:
+                await self._clean(connection)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(grown.wait(), POLL_SECONDS)
+
+    async def _send_batch(self, connection: AsyncConnection) -> int:
+        """Send what has waited longest; what the log has acknowledged is deleted, what it hasn't is sent again.
+
+        A crash in between sends twice: the guard of whoever hears it makes that no second effect.
+        """
+        rows = (await connection.execute(select(self._table).order_by(self._table.c.id).limit(BATCH_MAX))).all()
+        if not rows:
+            return 0
+        await self._eventlog.send([self._record(row) for row in rows])
+        await self._forget(connection, rows)
+        return len(rows)
+
+    async def _forget(self, connection: AsyncConnection, rows: Sequence[Row[Any]]) -> None:
+        """By id, not by range: on PostgreSQL a lower id may be committed later."""
+        await connection.execute(delete(self._table).where(self._table.c.id.in_([row.id for row in rows])))
+
+    async def _clean(self, connection: AsyncConnection) -> None:
+        """Once an hour, forget ids seen more than a month ago: nobody repeats a request after so long."""
+        now = asyncio.get_running_loop().time()
+        if now - self._cleaned < CLEAN_SECONDS:
+            return
+        self._cleaned = now
+        seen = self._store.tables.seen
+        before = self._store.clock() - timedelta(days=SEEN_DAYS)
+        await connection.execute(delete(seen).where(seen.c.seen_time < before))
+
+    def _record(self, row: Row[Any]) -> Record:
+        envelope = Envelope(
+            event_id=row.event_id,
+            source=self._source,
+            type=row.type,
+            subject=row.key,
+            occur_time=row.occur_time,
+            traceparent=row.traceparent,
+            correlation=row.correlation,
+            causation=row.causation,
+            topic=self._topic,
+        )
+        return pack(envelope, row.value)

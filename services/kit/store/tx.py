@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One transaction: the change, the ids it answers to, the facts it tells and the uses of personal data it stands for."""
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.kit.envelope import Outgoing, current_envelope
+from services.kit.ids import new_id
+from services.kit.ledger.access import Access, Receipt
+from services.kit.store.dialect import insert_into
+from services.kit.telemetry import current_traceparent
+
+if TYPE_CHECKING:
+    from services.kit.store.store import Store
+
+
+class Tx:
+    """What a use case holds between begin and commit. Services subclass it with their own rows in and out."""
+
+    def __init__(self, store: "Store[Any]", connection: AsyncConnection) -> None:
+        self.store = store
+        self.connection = connection
+        self._facts: list[dict[str, object]] = []
+
+    @property
+    def facts_recorded(self) -> bool:
+        """Whether the relay will have something to send after the commit."""
+        return bool(self._facts)
+
+    def insert(self, table: Table) -> postgresql.Insert:
+        """An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update` on either database."""
+        return insert_into(self.connection, table)
+
+    async def first_sight(self, id: str) -> bool:  # noqa: A002 - the word every caller uses
+        """Whether this request or delivery has not had its effect yet; from now on it has, if this transaction commits.
+
+        Two transactions with one id wait for each other: the second sees what the first did.
+        """
+        seen = self.store.tables.seen
+        result = await self.connection.execute(
+            self.insert(seen).values(id=id, seen_time=self.store.clock()).on_conflict_do_nothing()
+        )
+        return result.rowcount == 1
+
+    async def record(self, fact: object) -> None:
+        """Tell `fact` once this transaction commits, caused by the event being handled, within the running trace.
+
+        Facts are written just before the commit, when every lock that orders them is held: facts of one key leave in
+        the order of the changes.
+        """
+        outgoing = fact if isinstance(fact, Outgoing) else self.store.encode(fact)
+        cause = current_envelope()
+        self._facts.append(
+            {
+                "event_id": new_id(),
+                "type": outgoing.message.DESCRIPTOR.full_name,
+                "key": outgoing.key,
+                "value": outgoing.message.SerializeToString(deterministic=True),
+                "occur_time": self.store.clock(),
+                "traceparent": current_traceparent(),
+                "correlation": outgoing.correlation or (cause.correlation if cause else ""),
+                "causation": cause.event_id if cause else "",
+            }
+        )
+
+    async def leaf(self, access: Access) -> Receipt:
+        """Add a leaf to the service's ledger in this transaction.
+
+        The tree's frontier stays locked until the commit, so ask for it last: everything else that appends waits.
+        """
+        return (await self.store.ledger.append_in(self.connection, [self.store.ledger.entry(access)]))[0]
+
+    async def flush(self) -> None:
+        """Write what was recorded; the store calls it before the commit."""
+        if self._facts:
+            await self.connection.execute(self.store.tables.outbox.insert(), self._facts)
