@@ -18,6 +18,7 @@ from starlette.routing import Route
 from sandbox.city import City
 from sandbox.departments.department import Department
 from sandbox.work import Operation
+from services.kit.telemetry import SpanKind, Telemetry
 
 API_KEY_HEADER = "X-Api-Key"
 _BODY_BYTES_MAX = 10_000
@@ -89,8 +90,8 @@ class CivilAffairs(Department):
         }
 
 
-def rest(department: CivilAffairs, api_key: str) -> Starlette:
-    """The REST interface."""
+def rest(department: CivilAffairs, api_key: str, telemetry: Telemetry) -> Starlette:
+    """The REST interface; it goes on with the asker's trace."""
 
     async def search(request: Request) -> Response:
         if not hmac.compare_digest(request.headers.get(API_KEY_HEADER, "").encode(), api_key.encode()):
@@ -98,7 +99,9 @@ def rest(department: CivilAffairs, api_key: str) -> Starlette:
         number = await _number(request)
         if not number:
             return JSONResponse({"error": "number_missing"}, status_code=400)
-        marriage = await department.marriage(number)
+        parent = request.headers.get("traceparent", "")
+        with telemetry.span("POST /v1/marriages/search", kind=SpanKind.SERVER, parent=parent):
+            marriage = await department.marriage(number)
         if marriage is None:
             return JSONResponse({"error": "no_marriage"}, status_code=404)
         return JSONResponse(marriage)

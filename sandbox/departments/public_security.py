@@ -150,7 +150,8 @@ def _number_of(connection: sqlite3.Connection, case_id: str) -> str:
 def _page_number(connection: sqlite3.Connection, household_number: str, case_id: str) -> str:
     """The household's number and the place of the page in its book; a household may have several newborns."""
     pages = connection.execute(
-        "SELECT COUNT(*) FROM persons WHERE household_number = ? AND rowid <= (SELECT rowid FROM persons WHERE case_id = ?)",
+        "SELECT COUNT(*) FROM persons WHERE household_number = ? "
+        "AND rowid <= (SELECT rowid FROM persons WHERE case_id = ?)",
         (household_number, case_id),
     ).fetchone()[0]
     return f"H{household_number}{pages:05d}"

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One process that hosts all departments: each with its own register, certificate, protocol and trace name."""
+
+import asyncio
+import json
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tongban.identity.v1 import identity_pb2, identity_service_pb2, identity_service_pb2_grpc
+
+from sandbox import agencies as directory
+from sandbox import catalogue
+from sandbox.agencies import Agency
+from sandbox.city import City, generate
+from sandbox.connector import Connector
+from sandbox.departments.civil_affairs import CivilAffairs, rest
+from sandbox.departments.department import Department
+from sandbox.departments.disease_control import DiseaseControl
+from sandbox.departments.health import Health
+from sandbox.departments.hospital import Hospital
+from sandbox.departments.human_resources import HumanResources
+from sandbox.departments.medical_insurance import MedicalInsurance
+from sandbox.departments.public_security import Newborn, PublicSecurity, Registrar
+from sandbox.departments.tax import Tax
+from sandbox.doorway import listening
+from sandbox.numbers import REGION
+from sandbox.register import Register
+from sandbox.seed import Doors, Seeder
+from sandbox.settings import Settings
+from sandbox.worker import TaskWorker
+from services.kit.certificates import Identity, SpiffeId
+from services.kit.clock import Clock, utc_now
+from services.kit.errors import StartupError
+from services.kit.ids import derived_id
+from services.kit.logs import get_logger
+from services.kit.rpc.peer import Peer
+from services.kit.telemetry import Telemetry
+
+log = get_logger()
+
+_TASKS_ONLY: tuple[type[Department], ...] = (Hospital, DiseaseControl, HumanResources, Tax, Health)
+_REGISTER_SECONDS = 10.0
+
+Background = Callable[[], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The departments while they are open."""
+
+    seeder: Seeder
+    doors: Doors
+    background: tuple[Background, ...]
+    rest_port: int
+
+    async def work(self) -> None:
+        """Run until cancelled. What breaks ends all of it, and the process, which is then started again.
+
+        The agencies come first: a certificate that the platform doesn't know yet would be refused for a while.
+        """
+        await self.seeder.announce(self.doors)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.seeder.run(self.doors))
+            for work in self.background:
+                group.create_task(work())
+
+
+@asynccontextmanager
+async def hosting(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Host]:
+    """Open every department; `work` is what they then do."""
+    async with AsyncExitStack() as stack:
+        yield await _Opening(settings, clock, stack).host()
+
+
+class _Opening:
+    """Opens department after department on one exit stack."""
+
+    def __init__(self, settings: Settings, clock: Clock, stack: AsyncExitStack) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._stack = stack
+        self._agencies = directory.load()
+        self._city = _city(settings)
+        self._background: list[Background] = []
+        self._telemetry: dict[str, Telemetry] = {}
+
+    async def host(self) -> Host:
+        for kind in _TASKS_ONLY:
+            register = await self._register(kind.key, kind.schema)
+            await self._open(kind(register, self._clock))
+        police = await self._police()
+        await self._medical_insurance()
+        rest_port, api_key = await self._civil_affairs()
+        resources = catalogue.resources(
+            self._agencies,
+            police=police.register.path.resolve(),
+            rest_url=f"http://{self._settings.rest_host}:{rest_port}",
+            api_key=api_key,
+        )
+        doors = await self._doors()
+        seeder = Seeder(self._city, self._agencies, resources, self._clock)
+        return Host(seeder, doors, tuple(self._background), rest_port)
+
+    async def _police(self) -> Department:
+        register = await self._register(PublicSecurity.key, PublicSecurity.schema)
+        identity = await self._peer("identity", PublicSecurity.key)
+        police = PublicSecurity(register, self._clock, _registrar(identity))
+        await self._open(police)
+        return police
+
+    async def _medical_insurance(self) -> None:
+        register = await self._register(MedicalInsurance.key, MedicalInsurance.schema)
+        insurance = MedicalInsurance(register, self._clock)
+        await self._open(insurance)
+        exchange = await self._peer("exchange", insurance.key)
+        lookups = {catalogue.INSURANCE: insurance.enrollment}
+        self._background.append(Connector(exchange, self._tracing(insurance.key), lookups).run)
+
+    async def _civil_affairs(self) -> tuple[int, str]:
+        register = await self._register(CivilAffairs.key, CivilAffairs.schema)
+        civil_affairs = CivilAffairs(register, self._clock)
+        await civil_affairs.load(self._city)
+        api_key = _api_key(self._settings.data)
+        application = rest(civil_affairs, api_key, self._tracing(civil_affairs.key))
+        port = await self._stack.enter_async_context(
+            listening(application, self._settings.rest_host, self._settings.rest_port)
+        )
+        return port, api_key
+
+    async def _open(self, department: Department) -> None:
+        await department.load(self._city)
+        gateway = await self._peer("gateway", department.key)
+        telemetry = self._tracing(department.key)
+        self._background.append(TaskWorker(department.key, gateway, telemetry, department.operations, self._clock).run)
+
+    async def _register(self, key: str, schema: str) -> Register:
+        return await self._stack.enter_async_context(Register(self._settings.data / f"{key}.sqlite", schema))
+
+    async def _doors(self) -> Doors:
+        operator = f"spiffe://tongban/operator/{self._settings.operator}"
+        telemetry = self._tracing("city")
+        return Doors(
+            identity=await self._dial("identity", operator, telemetry),
+            exchange=await self._dial("exchange", operator, telemetry),
+            identity_of_police=await self._peer("identity", PublicSecurity.key),
+            identity_of_market=await self._peer("identity", "market_regulation"),
+        )
+
+    async def _peer(self, service: str, key: str) -> Peer:
+        """A way to a service with a department's certificate."""
+        return await self._dial(service, _spiffe_id(self._agencies[key]), self._tracing(key))
+
+    async def _dial(self, service: str, spiffe_id: str, telemetry: Telemetry) -> Peer:
+        identity = Identity.open(self._settings.pki, spiffe_id)
+        address: str = getattr(self._settings, service)
+        return await self._stack.enter_async_context(Peer.open(address, identity, telemetry, server_name=service))
+
+    def _tracing(self, key: str) -> Telemetry:
+        """The department's own tracer."""
+        if key not in self._telemetry:
+            telemetry = Telemetry(
+                f"department.{key}", otlp=self._settings.otlp, sample_ratio=self._settings.sample_ratio
+            )
+            self._stack.callback(telemetry.close)
+            self._telemetry[key] = telemetry
+        return self._telemetry[key]
+
+
+def _spiffe_id(agency: Agency) -> str:
+    return str(SpiffeId("agency", agency.uscc))
+
+
+def _registrar(identity: Peer) -> Registrar:
+    """Tells identity of a newborn, as the police; the request id is the case's, so that a repeat changes nothing."""
+    stub = identity.stub(identity_service_pb2_grpc.IdentityServiceStub)
+
+    async def register(newborn: Newborn) -> str:
+        request = identity_service_pb2.RegisterPersonsRequest(
+            request_id=derived_id("newborn", newborn.case_id),
+            persons=[
+                identity_service_pb2.NewPerson(
+                    number_kind=identity_pb2.NUMBER_KIND_CITIZEN,
+                    number=newborn.number,
+                    name=newborn.name,
+                    address=newborn.address,
+                    region=REGION,
+                )
+            ],
+            case_id=newborn.case_id,
+        )
+        response = await identity.call(stub.RegisterPersons, request, timeout_seconds=_REGISTER_SECONDS)
+        return str(response.persons[0].subject_id)
+
+    return register
+
+
+def _city(settings: Settings) -> City:
+    """The city of this data folder: what it was founded with wins over today's settings."""
+    path = settings.data / "city.json"
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        founded = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        if founded is None:
+            founded = {"people": settings.people, "seed": settings.seed}
+            _write_whole(path, json.dumps(founded))
+        return generate(int(founded["people"]), int(founded["seed"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StartupError(f"The city in {settings.data} can't be read or written: {type(error).__name__}.") from error
+
+
+def _api_key(folder: Path) -> str:
+    """The key that the broker shows to civil affairs; made once."""
+    path = folder / "civil_affairs.key"
+    if not path.exists():
+        _write_whole(path, secrets.token_urlsafe(24))
+    return path.read_text(encoding="ascii").strip()
+
+
+def _write_whole(path: Path, text: str) -> None:
+    draft = path.with_suffix(".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
