@@ -24,13 +24,18 @@ _FRAMES_MAX = 20
 _SAID_IN_FULL = ("aiokafka", "uvicorn", "alembic")
 """Libraries whose messages name topics, groups, ports and versions, and nothing of a request."""
 
+writes_info = False
+"""True where lines of level info are wanted; asked before the one line of every call is made."""
+
 _writer = LineWriter()
 atexit.register(_writer.close)
 
 
 def configure(format: str = "json", level: str = "info", file: str = "") -> None:  # noqa: A002 - the knob's own name
     """Start writing lines: `json` or `console`, to a file or to standard error. Raises StartupError if it can't."""
+    global writes_info  # noqa: PLW0603 - one process, one log
     _writer.open(file, console=format == "console")
+    writes_info = _LEVELS[level] <= logging.INFO
     structlog.configure(
         processors=[merge_contextvars, _complete],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),

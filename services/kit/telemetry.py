@@ -32,6 +32,7 @@ __all__ = ["SpanKind", "Telemetry", "current_trace_id", "current_traceparent"]
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _LIMITS = SpanLimits(max_attributes=32, max_links=32, max_events=16, max_span_attribute_length=256)
+_NOWHERE = otel_context.Context()
 
 
 class Telemetry:
@@ -76,7 +77,7 @@ class Telemetry:
             name: what is done, of few different values (`rpc.server` names, topics), never an id.
             kind: server, client, producer, consumer or internal.
             attributes: rpc.*, messaging.*, tongban.case, tongban.step; never personal data.
-            parent: traceparent of the cause; "" for the current span.
+            parent: traceparent of the cause; "" for the current span; a malformed one (or "none") starts a trace.
             links: traceparents of related spans.
 
         An exception marks the span as failed with the name of its class: its message may hold what a span may not.
@@ -102,8 +103,10 @@ class Telemetry:
         links: Sequence[str] = (),
     ) -> Span:
         """Start a span that the caller ends; it isn't made the current one."""
-        above = _span_context(parent) if parent else None
-        within = None if above is None else set_span_in_context(NonRecordingSpan(above))
+        within = None
+        if parent:
+            above = _span_context(parent)
+            within = _NOWHERE if above is None else set_span_in_context(NonRecordingSpan(above), _NOWHERE)
         linked = [Link(found) for found in map(_span_context, links) if found is not None]
         return self.tracer.start_span(name, context=within, kind=kind, attributes=attributes, links=linked or None)
 

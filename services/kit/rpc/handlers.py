@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wraps the handlers of a servicer, each once, when the server is made: there is no interceptor per call.
+
+gRPC's own interceptors rebuild the handler for every call and nest a coroutine each; one wrapper per method does the
+same work in one frame. Requests are read here, after the caller is admitted, so that strangers can't make us parse.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from services.kit.rpc.admission import Rule, rule_of
+from services.kit.rpc.reading import Read, reader_of
+from services.kit.rpc.streams import Stream
+from services.kit.rpc.unit import Door, Plan, Unit, abort
+
+Handlers = dict[str, "grpc.RpcMethodHandler[Any, Any]"]
+
+
+class Registrar:
+    """Stands in for the server when generated code registers a servicer, and registers the wrapped handlers instead."""
+
+    def __init__(self, server: Any, door: Door, *, opened: bool = False) -> None:
+        self._server = server
+        self._door = door
+        self._opened = opened
+        self.services: list[str] = []
+
+    def add_generic_rpc_handlers(self, _handlers: Any) -> None:
+        """Wait for `add_registered_method_handlers`, which names the methods."""
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Handlers) -> None:
+        """Wrap and register."""
+        wrapped = {name: self._wrapped(service_name, name, handler) for name, handler in method_handlers.items()}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service_name, wrapped),))
+        self._server.add_registered_method_handlers(service_name, wrapped)
+        self.services.append(service_name)
+
+    def _wrapped(self, service: str, name: str, handler: Any) -> Any:
+        streams = bool(handler.request_streaming or handler.response_streaming)
+        rule = Rule() if self._opened else rule_of(service, name)
+        plan = Plan(f"{service}/{name}", rule, streams, self._opened)
+        read = handler.request_deserializer if self._opened else reader_of(handler.request_deserializer)
+        write = handler.response_serializer
+        door = self._door
+        if handler.request_streaming and handler.response_streaming:
+            stream = Stream(door, plan, handler.stream_stream, _each(read))
+            return grpc.stream_stream_rpc_method_handler(stream.handler, None, write)
+        if handler.response_streaming:
+            stream = Stream(door, plan, handler.unary_stream, read)
+            return grpc.unary_stream_rpc_method_handler(stream.handler, None, write)
+        if handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(
+                _unary_answer(door, plan, handler.stream_unary, _each(read)), None, write
+            )
+        return grpc.unary_unary_rpc_method_handler(_unary_answer(door, plan, handler.unary_unary, read), None, write)
+
+
+def _unary_answer(
+    door: Door, plan: Plan, behavior: Callable[[Any, Any], Awaitable[Any]], read: Read
+) -> Callable[[Any, Any], Awaitable[Any]]:
+    if plan.opened:
+
+        async def open_call(body: Any, context: Any) -> Any:
+            return await behavior(read(body), context)
+
+        return open_call
+    attributes = plan.attributes
+
+    async def call(body: Any, context: Any) -> Any:
+        unit = Unit(door, plan, attributes)
+        try:
+            await unit.admit(context)
+            return await behavior(read(body), context)
+        except BaseException as error:
+            status = unit.failed(error)
+            if status is None:
+                raise
+        finally:
+            unit.leave()
+        await abort(context, status)
+        return None
+
+    return call
+
+
+def _each(read: Read) -> Read:
+    """Read every message of a request stream."""
+
+    def reading(bodies: Any) -> Any:
+        async def messages() -> AsyncIterator[Any]:
+            async for body in bodies:
+                yield read(body)
+
+        return messages()
+
+    return reading

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One call, from its arrival to its log line: time, trace, caller, and what became of it."""
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+from google.rpc import status_pb2
+from grpc import aio
+from opentelemetry import context as otel_context
+from opentelemetry.trace import Span, StatusCode, set_span_in_context
+
+from services.kit import logs
+from services.kit.caller import CURRENT, Caller, CallerKind
+from services.kit.errors import DeadlineMissing, Refusal, RemoteFailure, TooManyRequests, Unavailable
+from services.kit.rpc.admission import Doorkeeper, Rule, uris_of
+from services.kit.rpc.deadline import ENDS
+from services.kit.rpc.status import broken, refused, trailers, unavailable
+from services.kit.telemetry import SpanKind, Telemetry
+
+_NAMED_IN_LOGS: Final = frozenset({CallerKind.SERVICE, CallerKind.AGENCY})
+_RETRY_SECONDS: Final = 1.0
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+_OPEN_CONTEXT: Final = otel_context.Context()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known of a method before its first call. `opened` methods (health, reflection) ask for no rule."""
+
+    name: str
+    rule: Rule
+    streams: bool
+    opened: bool = False
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Give the attributes of its spans."""
+        service, _, method = self.name.rpartition("/")
+        return {"rpc.system.name": "grpc", "rpc.service": service, "rpc.method": method}
+
+
+class Gate:
+    """So many at once, and no more."""
+
+    __slots__ = ("_most", "inside")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.inside = 0
+
+    def enter(self) -> None:
+        """Come in, or be refused for a while."""
+        if self.inside >= self._most:
+            raise TooManyRequests("Too many calls at once.", retry_after_seconds=_RETRY_SECONDS)
+        self.inside += 1
+
+
+@dataclass(frozen=True)
+class Door:
+    """What the calls of one server share."""
+
+    service: str
+    telemetry: Telemetry
+    keeper: Doorkeeper
+    calls: Gate
+    streams: Gate
+    ongoing: set["asyncio.Task[Any]"]
+    """The tasks of open streams; the drain cancels them, since they would never end by themselves."""
+
+
+class Unit:
+    """One call. `enter` first, then `admit`; `failed` for any exception; `leave` always."""
+
+    __slots__ = ("_attributes", "_door", "_gate", "_plan", "_span", "_started", "caller", "code", "reason")
+
+    def __init__(self, door: Door, plan: Plan, attributes: dict[str, str]) -> None:
+        self._door = door
+        self._plan = plan
+        self._attributes = attributes
+        self._gate: Gate | None = None
+        self._span: Span | None = None
+        self._started = time.monotonic()
+        self.caller: Caller | None = None
+        self.code = "OK"
+        self.reason = ""
+
+    async def admit(self, context: Any) -> None:
+        """Let the call in: a place, a deadline, a trace, a caller, the right. Leaves them in the task's context."""
+        door, plan = self._door, self._plan
+        parent = authorization = ""
+        for key, value in context.invocation_metadata() or ():
+            if key == "traceparent":
+                parent = value
+            elif key == "authorization":
+                authorization = value
+        self._span = door.telemetry.start(
+            plan.name, kind=SpanKind.SERVER, attributes=self._attributes, parent=parent or "none"
+        )
+        gate = door.streams if plan.streams else door.calls
+        gate.enter()
+        self._gate = gate
+        left = context.time_remaining()
+        if left is not None:
+            ENDS.set(self._started + left)
+        elif not plan.streams:
+            raise DeadlineMissing("A call must say how long it waits.", remedy="Set a deadline on the call.")
+        otel_context.attach(set_span_in_context(self._span))
+        uris = uris_of(context.auth_context())
+        caller = door.keeper.at_once(uris[0], authorization) if len(uris) == 1 else None
+        if caller is None:
+            caller = await door.keeper.establish(uris, authorization)
+        self.caller = caller
+        plan.rule.admit(caller)
+        CURRENT.set(caller)
+
+    def opened(self) -> None:
+        """End the span of a stream once it stands: it may live for days, and what it carries has traces of its own."""
+        if self._span is not None:
+            self._span.end()
+            self._span = None
+            otel_context.attach(_OPEN_CONTEXT)
+
+    def failed(self, error: BaseException) -> status_pb2.Status | None:
+        """Give the status of an exception; None for one that gRPC itself must see."""
+        if isinstance(error, Refusal):
+            self.code, self.reason = error.code.value, error.reason
+            return refused(error)
+        if isinstance(error, Unavailable):
+            self.code = self.reason = "UNAVAILABLE"
+            return unavailable(error)
+        if isinstance(error, asyncio.CancelledError):
+            left = ENDS.get()
+            self.code = "DEADLINE_EXCEEDED" if left is not None and left <= time.monotonic() else "CANCELLED"
+            return None
+        if isinstance(error, aio.AbortError):
+            self.code = "ABORTED_BY_HANDLER"
+            return None
+        if not isinstance(error, Exception):  # The generator is closed: the client has gone.
+            self.code = "CANCELLED"
+            return None
+        return self._broken(error)
+
+    def leave(self) -> None:
+        """Give the place back, end the span, write the line."""
+        if self._gate is not None:
+            self._gate.inside -= 1
+        span = self._span
+        if span is not None:
+            if self.code != "OK":
+                span.set_attribute("rpc.response.status_code", self.code)
+                if self.code == "INTERNAL":
+                    span.set_status(StatusCode.ERROR, self.reason)
+            span.end()
+        if logs.writes_info:
+            logs.write_line(self._line("rpc"))
+
+    def _broken(self, error: Exception) -> status_pb2.Status:
+        """Note an error of ours under a random incident: classes and places, no message, which may hold values."""
+        incident = secrets.token_hex(8)
+        self.code = self.reason = "INTERNAL"
+        line = self._line("rpc_broke")
+        line |= {"level": "error", "incident": incident, "stack": logs.stack_of(error)}
+        if isinstance(error, RemoteFailure):
+            line["remote_incident"] = error.incident
+        logs.write_line(line)
+        return broken(incident)
+
+    def _line(self, event: str) -> dict[str, Any]:
+        line: dict[str, Any] = {
+            "event": event,
+            "level": "info",
+            "service": self._door.service,
+            "method": self._plan.name,
+            "code": self.code,
+            "ms": round((time.monotonic() - self._started) * 1000, 2),
+        }
+        caller = self.caller
+        if self.reason:
+            line["reason"] = self.reason
+        if caller is not None:
+            line["caller"] = caller.label if caller.kind in _NAMED_IN_LOGS else caller.kind.value
+        if self._span is not None:
+            line["trace_id"] = f"{self._span.get_span_context().trace_id:032x}"
+        return line
+
+
+async def abort(context: Any, status: status_pb2.Status) -> None:
+    """End the call with a rich status; raises, as gRPC wants it."""
+    await context.abort(_CODES[status.code], status.message, trailers(status))
