@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CEL, compiled once: conditions and mappings over `answers`, `applicant`, `case` and `steps.<id>`.
+
+Pure: the same names give the same value. What goes wrong while one runs is told without the values it ran over.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import cel
+
+Scalar = str | float | bool
+
+NAMES = frozenset({"answers", "applicant", "case", "steps"})
+_STRING = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
+_STEP = re.compile(r"\bsteps\s*\.\s*([a-z][a-z0-9_]*)(?:\s*\.\s*output\s*\.\s*([a-z][a-z0-9_]*))?")
+_ANSWER = re.compile(r"\banswers\s*\.\s*([a-z][a-z0-9_]*)")
+
+
+class ExpressionMalformed(ValueError):
+    """It is no CEL, or names what there isn't."""
+
+
+class ExpressionFailed(Exception):  # noqa: N818 - it states what is so
+    """It could not be evaluated over this case. Says why without a value."""
+
+
+def full_years(born: str, on: str) -> int:
+    """Completed years between two days (YYYY-MM-DD); a birthday on 29 February is completed on 1 March of a common year."""
+    first, last = date.fromisoformat(born), date.fromisoformat(on)
+    return last.year - first.year - ((last.month, last.day) < (first.month, first.day))
+
+
+_FUNCTIONS = {"full_years": full_years}
+
+
+class Expression:
+    """One compiled expression."""
+
+    def __init__(self, source: str) -> None:
+        """Raises ExpressionMalformed."""
+        try:
+            self._program = cel.compile(source)
+        except ValueError as error:
+            raise ExpressionMalformed(str(error).splitlines()[0][:200]) from error
+        self.source = source
+        bare = _STRING.sub("''", source)
+        self.steps = frozenset((match[1], match[2] or "") for match in _STEP.finditer(bare))
+        """(step, output name or "") that it reads."""
+        self.answers = frozenset(match[1] for match in _ANSWER.finditer(bare))
+        self.constant = not self._program.variables()
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """Names that it reads, comprehension variables among them."""
+        return frozenset(self._program.variables())
+
+    def value(self, names: Mapping[str, Any]) -> Scalar:
+        """Evaluate to text, number or truth.
+
+        Raises:
+            ExpressionFailed: it reads what there is not, or gives another kind of value.
+        """
+        try:
+            found = self._program.execute(cel.Context(variables=dict(names), functions=_FUNCTIONS))
+        except Exception as error:  # noqa: BLE001 - the engine behind raises many kinds; none may stop a case in silence
+            raise ExpressionFailed(type(error).__name__) from None
+        if not isinstance(found, str | float | int | bool):
+            raise ExpressionFailed("NotScalar")
+        return found
+
+    def holds(self, names: Mapping[str, Any]) -> bool:
+        """Evaluate a condition. Raises ExpressionFailed where it gives no truth value."""
+        found = self.value(names)
+        if not isinstance(found, bool):
+            raise ExpressionFailed("NotBoolean")
+        return found

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happened in a case: the events, and their JSON as it is sealed in the store."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from services.gateway.domain.expressions import Scalar
+from services.gateway.domain.text import Text
+
+
+class Outcome(StrEnum):
+    """How an attempt of a step ended."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
+
+
+class CaseOutcome(StrEnum):
+    """How a case ended."""
+
+    COMPLETED = "completed"
+    REFUSED = "refused"
+
+
+class PrefillState(StrEnum):
+    """How filling a field from its source went."""
+
+    FILLED = "filled"
+    EMPTY = "empty"
+    """The source has no such value."""
+    UNAVAILABLE = "unavailable"
+    """The source did not answer; the field stays empty and is tried again at submission."""
+    REFUSED = "refused"
+    """The source refused; `reason` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prefilled:
+    """What a source gave for a field."""
+
+    name: str
+    state: PrefillState
+    value: str = field(default="", repr=False)
+    source: str = ""
+    provider: str = ""
+    basis: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseOpened:
+    """A draft came to be."""
+
+    at: datetime
+    receipt: str
+    matter: str
+    definition: str
+    applicant_id: str
+    answers: Mapping[str, str] = field(repr=False)
+    without: tuple[str, ...] = ()
+    prefilled: tuple[Prefilled, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersChanged:
+    """The draft changed; `answers` holds only what changed, empty for taken back."""
+
+    at: datetime
+    answers: Mapping[str, str] = field(repr=False)
+    without: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillRepeated:
+    """Sources that were away were asked again."""
+
+    at: datetime
+    prefilled: tuple[Prefilled, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseSubmitted:
+    """From here on it runs."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """An attempt of a step was asked of its owner."""
+
+    at: datetime
+    step_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepAnswered:
+    """An attempt of a step ended."""
+
+    at: datetime
+    step_id: str
+    attempt: int
+    outcome: Outcome
+    reason: str = ""
+    output: Mapping[str, Scalar] = field(default_factory=dict, repr=False)
+    message: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPlanned:
+    """The next attempt is due at a time."""
+
+    at: datetime
+    step_id: str
+    attempt: int
+    due: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepSkipped:
+    """The case goes on without it."""
+
+    at: datetime
+    step_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepFailed:
+    """It will not be done; what that means for the case follows."""
+
+    at: datetime
+    step_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepParked:
+    """It needs an operator."""
+
+    at: datetime
+    step_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepResumed:
+    """An operator let it go on."""
+
+    at: datetime
+    step_id: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseEnded:
+    """Nothing more follows."""
+
+    at: datetime
+    outcome: CaseOutcome
+    step_id: str = ""
+    reason: str = ""
+    message: Text | None = None
+
+
+StepEvent = StepStarted | StepAnswered | RetryPlanned | StepSkipped | StepFailed | StepParked | StepResumed
+Event = CaseOpened | AnswersChanged | PrefillRepeated | CaseSubmitted | StepEvent | CaseEnded
+
+_KINDS: Mapping[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (
+        CaseOpened,
+        AnswersChanged,
+        PrefillRepeated,
+        CaseSubmitted,
+        StepStarted,
+        StepAnswered,
+        RetryPlanned,
+        StepSkipped,
+        StepFailed,
+        StepParked,
+        StepResumed,
+        CaseEnded,
+    )
+}
+_NOT_IN_BODY = frozenset({"at", "step_id"})
+
+
+def kind_of(event: Event) -> str:
+    """The event's kind, as the store keeps it."""
+    return type(event).__name__
+
+
+def step_of(event: Event) -> str:
+    """The step that it is about; empty for the case as a whole."""
+    return str(getattr(event, "step_id", ""))
+
+
+def to_body(event: Event) -> dict[str, Any]:
+    """Everything but kind, time and step, as plain JSON; defaults are left out."""
+    body: dict[str, Any] = {}
+    for one in fields(event):
+        value = getattr(event, one.name)
+        if one.name not in _NOT_IN_BODY and value != one.default:
+            body[one.name] = _plain(value)
+    return body
+
+
+def from_body(kind: str, at: datetime, step_id: str, body: Mapping[str, Any]) -> Event:
+    """Read an event back. A kind that is not known any more is an error of the store's, never skipped."""
+    values = {name: _READ[name](value) if name in _READ else value for name, value in body.items()}
+    event_type = _KINDS[kind]
+    if any(one.name == "step_id" for one in fields(event_type)):
+        values["step_id"] = step_id
+    if "outcome" in values:
+        values["outcome"] = (CaseOutcome if event_type is CaseEnded else Outcome)(values["outcome"])
+    return event_type(at=at, **values)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Text):
+        return {"zh": value.zh, "en": value.en}
+    if isinstance(value, Prefilled):
+        return {one.name: str(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, StrEnum):
+        return value.value
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _prefilled(values: list[dict[str, str]]) -> tuple[Prefilled, ...]:
+    return tuple(Prefilled(**{**one, "state": PrefillState(one["state"])}) for one in values)  # type: ignore[arg-type]
+
+
+_READ: Mapping[str, Any] = {
+    "message": lambda value: Text(**value) if value else None,
+    "due": datetime.fromisoformat,
+    "prefilled": _prefilled,
+    "without": lambda value: None if value is None else tuple(value),
+}

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the gateway says no to."""
+
+from services.kit.errors import Code, Refusal
+
+
+class MatterNotFound(Refusal):
+    """No matter has this code."""
+
+    code = Code.NOT_FOUND
+
+
+class CaseNotFound(Refusal):
+    """There is no such case, or it is another resident's."""
+
+    code = Code.NOT_FOUND
+
+
+class LicenseNotFound(Refusal):
+    """There is no such license, or it is another resident's."""
+
+    code = Code.NOT_FOUND
+
+
+class AnswersInvalid(Refusal):
+    """Answers break the rules of the form; `violations` name the fields, never the values."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class AnswersMissing(Refusal):
+    """The form is not complete; `violations` name what is missing."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class CaseNotDraft(Refusal):
+    """A case that is submitted can't be changed any more."""
+
+
+class CaseNotParked(Refusal):
+    """Only a parked step can be taken up again."""
+
+
+class IdempotencyKeyReused(Refusal):
+    """The same key came with another request."""
+
+    code = Code.ALREADY_EXISTS
+
+
+class CitizenOnly(Refusal):
+    """Only a resident has cases, licenses and accesses of their own."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class StepNotOpen(Refusal):
+    """The step is answered, overtaken or unknown: there is nothing to do."""
+
+
+class StepNotYours(Refusal):
+    """Another service owns steps of this kind."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class TaskNotFound(Refusal):
+    """There is no such task, or it is another agency's."""
+
+    code = Code.NOT_FOUND
+
+
+class TaskNotOpen(Refusal):
+    """The task is answered, or its case no longer asks for it."""
+
+
+class LeaseLost(Refusal):
+    """Somebody else of the agency holds the task now."""
+
+    code = Code.ABORTED
+
+
+class TaskOutputInvalid(Refusal):
+    """What came back is not what the step declares; `violations` name what is missing or malformed."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class TooManyStreams(Refusal):
+    """As many streams are open as this door carries."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
+class SandboxOff(Refusal):
+    """Made-up accounts exist only in a sandbox."""

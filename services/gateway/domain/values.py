@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What expressions run over, and what a step's mappings come to."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from services.gateway.domain.case import CaseState, StepState
+from services.gateway.domain.definition import FetchStep, LicenseStep
+from services.gateway.domain.expressions import Expression, Scalar
+from services.gateway.domain.plan import CompiledStep, Plan, outputs_of
+
+CHINA = timezone(timedelta(hours=8))
+"""China Standard Time has had no summer time since 1991: days of law are days there."""
+
+StepInput = dict[str, Scalar | dict[str, Scalar]]
+
+
+def china_date(moment: datetime) -> str:
+    """The day in China, YYYY-MM-DD."""
+    return moment.astimezone(CHINA).date().isoformat()
+
+
+def names_of(plan: Plan, case_id: str, state: CaseState) -> dict[str, Any]:
+    """What expressions may read. Every field and every declared output is there, empty where nothing is known."""
+    answers = state.effective_answers()
+    return {
+        "answers": {one.name: answers.get(one.name, "") for one in plan.matter.form},
+        "applicant": {"id": state.applicant_id},
+        "case": {
+            "id": case_id,
+            "receipt": state.receipt,
+            "matter": state.matter,
+            "submitted_date": china_date(state.submitted) if state.submitted else "",
+        },
+        "steps": {step_id: _step_names(state, compiled) for step_id, compiled in plan.steps.items()},
+    }
+
+
+def input_of(compiled: CompiledStep, names: Mapping[str, Any]) -> StepInput:
+    """What the step's owner needs; empty values are left out.
+
+    Raises:
+        ExpressionFailed: a mapping could not be evaluated over this case.
+    """
+    made: StepInput = {}
+    for name, mapped in compiled.input.items():
+        if isinstance(mapped, Expression):
+            made[name] = mapped.value(names)
+        else:
+            made[name] = {inner: found for inner, one in mapped.items() if (found := one.value(names)) != ""}
+    if isinstance(compiled.step, FetchStep):
+        made |= {"resource": compiled.step.resource, "fields": ",".join(compiled.step.fields)}
+    if isinstance(compiled.step, LicenseStep):
+        made["type_code"] = compiled.step.license_type
+    return {name: value for name, value in made.items() if value not in ("", {})}
+
+
+def _step_names(state: CaseState, compiled: CompiledStep) -> dict[str, Any]:
+    record = state.step(compiled.step.id)
+    empty: dict[str, Scalar] = dict.fromkeys(outputs_of(compiled.step), "")
+    output = {**empty, **record.output} if record.state is StepState.DONE else empty
+    return {"state": record.state.value, "output": output}
