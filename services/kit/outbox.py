@@ -9,14 +9,13 @@ from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import Row, delete, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.envelope import Envelope, pack, service_topic
 from services.kit.errors import Unavailable
 from services.kit.eventlog import EventLog, Record
 from services.kit.logs import get_logger
 from services.kit.store import Store
-from services.kit.store.lead import leading
+from services.kit.store.lead import Lead, leading
 
 BATCH_MAX: Final = 500
 POLL_SECONDS: Final = 1.0
@@ -47,7 +46,7 @@ class Relay:
                 async with leading(self._store, "relay") as lead:
                     self.leads = self._store.relays_here = True
                     wait = WAIT_SECONDS
-                    await lead.while_leading(self._work(lead.connection))
+                    await lead.while_leading(self._work(lead))
             except Unavailable as away:
                 get_logger().warning("relay_waits", service=self._store.service, reason=str(away), wait_seconds=wait)
             except Exception:
@@ -57,33 +56,35 @@ class Relay:
             await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, hides nothing
             wait = min(wait * 2, WAIT_SECONDS_MAX)
 
-    async def _work(self, connection: AsyncConnection) -> None:
+    async def _work(self, lead: Lead) -> None:
         grown = self._store.outbox_grown
         while True:
             grown.clear()
-            sent = await self._send_batch(connection)
+            sent = await self._send_batch(lead)
             if sent < BATCH_MAX:
-                await self._clean(connection)
+                await self._clean(lead)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(grown.wait(), POLL_SECONDS)
 
-    async def _send_batch(self, connection: AsyncConnection) -> int:
+    async def _send_batch(self, lead: Lead) -> int:
         """Send what has waited longest; what the log has acknowledged is deleted, what it hasn't is sent again.
 
         A crash in between sends twice: the guard of whoever hears it makes that no second effect.
         """
-        rows = (await connection.execute(select(self._table).order_by(self._table.c.id).limit(BATCH_MAX))).all()
+        async with lead.reading() as connection:
+            rows = (await connection.execute(select(self._table).order_by(self._table.c.id).limit(BATCH_MAX))).all()
         if not rows:
             return 0
         await self._eventlog.send([self._record(row) for row in rows])
-        await self._forget(connection, rows)
+        await self._forget(lead, rows)
         return len(rows)
 
-    async def _forget(self, connection: AsyncConnection, rows: Sequence[Row[Any]]) -> None:
+    async def _forget(self, lead: Lead, rows: Sequence[Row[Any]]) -> None:
         """By id, not by range: on PostgreSQL a lower id may be committed later."""
-        await connection.execute(delete(self._table).where(self._table.c.id.in_([row.id for row in rows])))
+        async with lead.changing() as connection:
+            await connection.execute(delete(self._table).where(self._table.c.id.in_([row.id for row in rows])))
 
-    async def _clean(self, connection: AsyncConnection) -> None:
+    async def _clean(self, lead: Lead) -> None:
         """Once an hour, forget ids seen more than a month ago: nobody repeats a request after so long."""
         now = asyncio.get_running_loop().time()
         if now - self._cleaned < CLEAN_SECONDS:
@@ -91,7 +92,8 @@ class Relay:
         self._cleaned = now
         seen = self._store.tables.seen
         before = self._store.clock() - timedelta(days=SEEN_DAYS)
-        await connection.execute(delete(seen).where(seen.c.seen_time < before))
+        async with lead.changing() as connection:
+            await connection.execute(delete(seen).where(seen.c.seen_time < before))
 
     def _record(self, row: Row[Any]) -> Record:
         envelope = Envelope(

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from sqlalchemy import MetaData, Row, and_, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,6 +17,7 @@ from services.kit.errors import NotFound, RequestInvalid
 from services.kit.eventlog import Place, Record
 from services.kit.logs import get_logger
 from services.kit.paging import Page, decode_token, encode_token
+from services.kit.store import Store
 from services.kit.store.dialect import insert_into
 from services.kit.store.engine import Engines, connected, open_engines
 from services.kit.store.tables import KitTables, kit_tables
@@ -63,13 +64,18 @@ class ParkedMessage:
 
 
 class Parked:
-    """The parked messages of one service. Reached as `store.parked`, or from outside by `open_parked(url)`."""
+    """The parked messages of one service. `Parked.of(store)` within it, `open_parked(url)` from outside."""
 
     def __init__(self, engines: Engines, tables: KitTables, clock: Clock) -> None:
         self._engines = engines
         self._table = tables.parked
         self._seen = tables.seen
         self._clock = clock
+
+    @classmethod
+    def of(cls, store: Store[Any]) -> Self:
+        """The parked messages in an open store."""
+        return cls(store.engines, store.tables, store.clock)
 
     # ---- for operators --------------------------------------------------------------------------------------------
 
@@ -222,7 +228,7 @@ class Parked:
     def _same_key(self, message: ParkedMessage) -> Any:
         return and_(self._here(Place(message.topic, message.partition)), self._table.c.key == message.key)
 
-    async def _read(self, query: Any) -> list[ParkedMessage]:
+    async def _read(self, query: Any) -> Sequence[ParkedMessage]:
         async with connected(self._engines.reading) as connection:
             return [_message(row) for row in await connection.execute(query)]
 

@@ -12,6 +12,7 @@ from services.kit.consumer.worker import Worker
 from services.kit.errors import Unavailable
 from services.kit.eventlog import EventLog, Place, Subscription
 from services.kit.logs import get_logger
+from services.kit.parked import Parked
 from services.kit.store import Store
 from services.kit.telemetry import Telemetry
 
@@ -37,7 +38,7 @@ class Consumer:
     ) -> None:
         self._service = service or store.service
         self._member = f"{self._service}-{worker}"
-        self._parked = store.parked
+        self._parked = Parked.of(store)
         self._eventlog = eventlog
         self._topics = tuple(topics)
         self._delivery = Delivery(self._service, routes, telemetry)

@@ -3,11 +3,14 @@
 
 import asyncio
 import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, ExceptionContext, event, make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import exc as errors
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.kit.errors import Unavailable
 
@@ -88,6 +91,24 @@ def open_engines(url: str, *, application: str) -> Engines:
     return Engines(
         dialect="postgresql", writing=engine, reading=engine.execution_options(isolation_level="AUTOCOMMIT")
     )
+
+
+@asynccontextmanager
+async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection for the block.
+
+    Raises:
+        Unavailable: the database does not answer, or all connections are busy for too long.
+    """
+    connection = engine.connect()
+    try:
+        await connection.start()
+    except (OSError, errors.TimeoutError) as error:
+        raise unavailable(error) from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 def unavailable(cause: BaseException) -> Unavailable:

@@ -5,18 +5,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast
 
 from sqlalchemy import MetaData
-from sqlalchemy import exc as sqlalchemy_errors
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.clock import Clock
 from services.kit.crypto import Keyring, SigningKey
 from services.kit.envelope import Outgoing
 from services.kit.ledger.ledger import Ledger
 from services.kit.store import migrate
-from services.kit.store.engine import Engines, open_engines, unavailable
+from services.kit.store.engine import Engines, connected, open_engines
 from services.kit.store.tables import KitTables, kit_tables
 from services.kit.store.tx import Tx
 
@@ -72,9 +72,10 @@ class Store(Generic[TxT]):
     service: ClassVar[str]
     metadata: ClassVar[MetaData]
     tx_type: ClassVar[type[Tx]] = Tx
+    migrations: ClassVar[Path | None] = None  # services/<service>/migrations where None
 
     def __init__(self, engines: Engines, runtime: Resources, *, encode: Encode) -> None:
-        self._engines = engines
+        self.engines = engines
         self.encode = encode
         self.clock = runtime.clock
         self.keyring = runtime.keyring
@@ -93,7 +94,7 @@ class Store(Generic[TxT]):
             Unavailable: the database does not answer.
             SchemaTooNew: the database was written by a newer release.
         """
-        await migrate.upgrade(runtime.settings.database, cls.service, cls.metadata)
+        await migrate.upgrade(runtime.settings.database, cls.service, cls.migrations)
         engines = open_engines(runtime.settings.database, application=cls.service)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(engines.close)
@@ -104,7 +105,7 @@ class Store(Generic[TxT]):
     @property
     def dialect(self) -> str:
         """`sqlite` or `postgresql`; asked only inside the kit."""
-        return self._engines.dialect
+        return self.engines.dialect
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[TxT]:
@@ -123,7 +124,7 @@ class Store(Generic[TxT]):
         token = _open.set(mark)
         facts = False
         try:
-            async with self._connected(self._engines.writing) as connection, connection.begin():
+            async with connected(self.engines.writing) as connection, connection.begin():
                 tx = cast(TxT, self.tx_type(self, connection))
                 yield tx
                 facts = tx.facts_recorded
@@ -143,7 +144,7 @@ class Store(Generic[TxT]):
         Raises:
             Unavailable: the database does not answer.
         """
-        async with self._connected(self._engines.reading) as connection:
+        async with connected(self.engines.reading) as connection:
             yield connection
 
     @property
@@ -159,15 +160,3 @@ class Store(Generic[TxT]):
         """
         async with self.reading() as connection:
             await connection.exec_driver_sql("SELECT 1")
-
-    @asynccontextmanager
-    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        connecting = engine.connect()
-        try:
-            connection = await connecting.start()
-        except (OSError, TimeoutError, sqlalchemy_errors.TimeoutError) as error:
-            raise unavailable(error) from error
-        try:
-            yield connection
-        finally:
-            await connection.close()

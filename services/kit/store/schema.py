@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kit's tables for migrations, as they were when each revision was written: never changed, only added to.
+
+A service's first migration says `from services.kit.store import schema` and calls `schema.create(op)`.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.kit.store.types import BigId, UtcDateTime
+
+
+def create(op: Any) -> None:
+    """Revision 1 of the kit's tables: outbox, guard, parked messages, ledger. `op` is Alembic's."""
+    _create_events(op)
+    _create_ledger(op)
+
+
+def _create_events(op: Any) -> None:
+    op.create_table(
+        "outbox",
+        sa.Column("id", BigId, primary_key=True, autoincrement=True),
+        sa.Column("event_id", sa.String(36), nullable=False),
+        sa.Column("type", sa.String(200), nullable=False),
+        sa.Column("key", sa.String(200), nullable=False),
+        sa.Column("value", sa.LargeBinary, nullable=False),
+        sa.Column("occur_time", UtcDateTime, nullable=False),
+        sa.Column("traceparent", sa.String(60), nullable=False),
+        sa.Column("correlation", sa.String(200), nullable=False),
+        sa.Column("causation", sa.String(200), nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "seen",
+        sa.Column("id", sa.String(200), primary_key=True),
+        sa.Column("seen_time", UtcDateTime, nullable=False),
+    )
+    op.create_index("seen_by_time", "seen", ["seen_time"])
+    op.create_table(
+        "parked",
+        sa.Column("id", BigId, primary_key=True, autoincrement=True),
+        sa.Column("event_id", sa.String(200), nullable=False, unique=True),
+        sa.Column("topic", sa.String(200), nullable=False),
+        sa.Column("partition", sa.Integer, nullable=False),
+        sa.Column("offset", sa.BigInteger, nullable=False),
+        sa.Column("key", sa.String(200), nullable=False),
+        sa.Column("type", sa.String(200), nullable=False),
+        sa.Column("value", sa.LargeBinary, nullable=False),
+        sa.Column("headers", sa.Text, nullable=False),
+        sa.Column("reason", sa.String(100), nullable=False),
+        sa.Column("detail", sa.String(500), nullable=False),
+        sa.Column("blocking", sa.Boolean, nullable=False),
+        sa.Column("replay", sa.Boolean, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("park_time", UtcDateTime, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("parked_by_place", "parked", ["topic", "partition", "key", "id"])
+    op.create_index(
+        "parked_to_replay", "parked", ["replay"], sqlite_where=sa.text("replay"), postgresql_where=sa.text("replay")
+    )
+
+
+def _create_ledger(op: Any) -> None:
+    op.create_table(
+        "ledger_leaf",
+        sa.Column("index", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("leaf_hash", sa.LargeBinary, nullable=False),
+        sa.Column("subject", sa.String(64), nullable=False),
+        sa.Column("case_id", sa.String(200), nullable=False),
+    )
+    op.create_index("ledger_leaf_by_subject", "ledger_leaf", ["subject", "index"])
+    op.create_index("ledger_leaf_by_case", "ledger_leaf", ["case_id", "index"])
+    op.create_table(
+        "ledger_node",
+        sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("hash", sa.LargeBinary, nullable=False),
+    )
+    frontier = op.create_table(
+        "ledger_frontier",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("peaks", sa.LargeBinary, nullable=False),
+    )
+    op.bulk_insert(frontier, [{"id": 1, "size": 0, "peaks": b""}])
+    op.create_table(
+        "ledger_head",
+        sa.Column("tree_size", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("root_hash", sa.LargeBinary, nullable=False),
+        sa.Column("sign_time", UtcDateTime, nullable=False),
+        sa.Column("jws", sa.Text, nullable=False),
+    )
