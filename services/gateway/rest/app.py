@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the REST door is put together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
-from services.gateway.rest.door import Ready, Verifier
-from services.gateway.rest.limits import Limits
+from services.gateway.rest import accesses, case_events, cases, health, licenses, matters, oauth
+from services.gateway.rest import sandbox as sandbox_room
+from services.gateway.rest.bodies import BoundedBodies
+from services.gateway.rest.docs import add_docs
+from services.gateway.rest.door import Door, Ready, Verifier
+from services.gateway.rest.limits import Buckets, Limits, Streams
+from services.gateway.rest.refused import add_refusals
+from services.gateway.rest.watch import Watch
 from services.gateway.service import GatewayService
+from services.kit.clock import Clock, utc_now
 from services.kit.telemetry import Telemetry
 
 
@@ -21,11 +28,48 @@ def build_app(
     limits: Limits | None = None,
     sandbox: bool = False,
     sample_ratio: float = 1.0,
+    clock: Clock = utc_now,
     console: Sequence[BaseRoute] = (),
+    larger_bodies: Mapping[str, int] | None = None,
 ) -> FastAPI:
     """Build the public HTTP application.
 
-    `ready` answers the parts that are not ready, each with one sentence why; empty when all are.
-    `console` takes the routes of `services.gateway.console.routes.console_routes(...)`: rooms don't import one another.
+    Args:
+        service: the use cases.
+        verifier: tells what a bearer token says.
+        telemetry: traces each request.
+        ready: checks by the name of the part, for `/readyz`; one that raises says that the part is not ready.
+        limits: bounds of the door.
+        sandbox: True only in a sandbox: made-up accounts exist.
+        sample_ratio: share of requests with a foreign trace id that are recorded, 0 to 1.
+        clock: tells when a stream's token ends.
+        console: the routes of `services.gateway.console.routes.console_routes(...)`: rooms don't import one another.
+        larger_bodies: other bounds of the body, in bytes, by path.
     """
-    raise NotImplementedError
+    limits = limits or Limits()
+    app = FastAPI(
+        title="Tongban 通办",
+        version="1.0.0",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    app.state.door = Door(
+        service=service,
+        verifier=verifier,
+        ready=ready,
+        limits=limits,
+        buckets=Buckets(limits),
+        streams=Streams(limits),
+        sandbox=sandbox,
+        clock=clock,
+    )
+    app.add_middleware(BoundedBodies, limits=limits, larger=larger_bodies)
+    app.add_middleware(Watch, telemetry=telemetry, limits=limits, sample_ratio=sample_ratio)
+    for room in (matters, cases, case_events, licenses, accesses, sandbox_room, oauth, health):
+        app.include_router(room.router)
+    add_refusals(app)
+    add_docs(app)
+    app.router.routes.extend(console)
+    return app

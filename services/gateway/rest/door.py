@@ -1,18 +1,117 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the REST door needs from outside, and what its routes share."""
+"""What the REST door needs from outside, and how a request becomes a caller."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Protocol
 
-from services.kit.caller import Caller
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 
-Ready = Callable[[], Awaitable[Mapping[str, str]]]
-"""Answers the parts that are not ready, each with one sentence why; empty when all are."""
+from services.gateway.rest.limits import Allowance, Buckets, Limits, Streams
+from services.gateway.service import GatewayService
+from services.kit.caller import Caller, acting_as
+from services.kit.clock import Clock
+from services.kit.errors import Unauthenticated
+from services.kit.tokens import Claims
+
+Ready = Mapping[str, Callable[[], Awaitable[None]]]
+"""Checks by the name of the part; one that raises says that the part is not ready."""
 
 
 class Verifier(Protocol):
-    """Tells who a bearer token stands for; `services.kit.tokens.TokenVerifier` is one."""
+    """Tells what a bearer token says; `services.kit.tokens.TokenVerifier` is one."""
 
-    async def verify(self, token: str) -> Caller:
+    async def verify(self, token: str) -> Claims:
         """Verify an access token. Raises Unauthenticated; Unavailable where the keys can't be had."""
         ...
+
+
+class TokenMissing(Unauthenticated):
+    """This address is for residents who are signed in."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """Everything that the routes share; found in the application's state."""
+
+    service: GatewayService
+    verifier: Verifier
+    ready: Ready
+    limits: Limits
+    buckets: Buckets
+    streams: Streams
+    sandbox: bool
+    clock: Clock
+
+    async def caller(self, request: Request) -> Caller:
+        """Tell who asks by the bearer token, and count the request for him.
+
+        A token that doesn't hold is counted for the address that it came from.
+        """
+        scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
+        if scheme.lower() != "bearer" or not token:
+            self.count(request, _address(request))
+            raise TokenMissing(
+                "This needs an access token.",
+                remedy="Send the header `Authorization: Bearer <token>`; see /oauth/token.",
+            )
+        try:
+            claims = await self.verifier.verify(token)
+        except Unauthenticated:
+            self.count(request, _address(request))
+            raise
+        self.count(request, f"{claims.kind.value}:{claims.subject}")
+        request.scope["tongban.caller"] = claims.kind.value
+        request.scope["tongban.expires"] = claims.expires
+        return Caller(kind=claims.kind, id=claims.subject, rights=claims.rights, agency=claims.agency, token=token)
+
+    def count(self, request: Request, key: str) -> None:
+        """Take one token from the bucket, and say in the answer what is left. Raises TooManyRequests."""
+        allowance = self.buckets.take(key)
+        request.scope["tongban.headers"] = _rate_headers(allowance, self.limits)
+
+
+def _rate_headers(allowance: Allowance, limits: Limits) -> tuple[tuple[bytes, bytes], ...]:
+    """Say what is left, as the IETF's draft on RateLimit header fields (draft-ietf-httpapi-ratelimit-headers, 10) has it."""
+    window = max(1, round(limits.burst / limits.per_second))
+    return (
+        (b"ratelimit-policy", f'"caller";q={allowance.limit};w={window}'.encode()),
+        (b"ratelimit", f'"caller";r={allowance.remaining};t={allowance.reset_seconds}'.encode()),
+    )
+
+
+def _address(request: Request) -> str:
+    return f"address:{request.client.host if request.client else 'unknown'}"
+
+
+def door_of(request: Request) -> Door:
+    """Give what the routes share."""
+    door = request.app.state.door
+    assert isinstance(door, Door)
+    return door
+
+
+async def resident(request: Request, door: Annotated[Door, Depends(door_of)]) -> AsyncIterator[Caller]:
+    """Do the request for its caller. Raises Unauthenticated or TooManyRequests."""
+    caller = await door.caller(request)
+    with acting_as(caller):
+        yield caller
+
+
+async def anybody(request: Request, door: Annotated[Door, Depends(door_of)]) -> None:
+    """Count a request that needs no token for the address that it comes from. Raises TooManyRequests."""
+    door.count(request, _address(request))
+
+
+bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="bearer",
+    bearerFormat="JWT",
+    description="Access token of a resident (RFC 9068). In the sandbox: POST /oauth/token with the persona grant.",
+)
+"""Stands in the OpenAPI document only; `resident` does the work and answers in problems."""
+
+TheDoor = Annotated[Door, Depends(door_of)]
+Resident = Annotated[Caller, Depends(resident)]

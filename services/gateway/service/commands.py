@@ -14,7 +14,7 @@ class CreateCase:
     without: tuple[str, ...] = ()
     """Optional steps that are not wanted."""
     idempotency_key: str = ""
-    """1 to 100 characters; empty for none."""
+    """1 to 200 visible ASCII characters; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)

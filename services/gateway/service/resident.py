@@ -48,8 +48,8 @@ class GatewayService:
         """Reads one own case. CASE_NOT_FOUND also for another resident's."""
         raise NotImplementedError
 
-    async def cases(self, *, page_size: int = 0, page_token: str = "") -> Page[CaseSummary]:
-        """Lists own cases, newest first; `page_size` 1 to 200, 0 for 50."""
+    async def cases(self, *, page_size: int = 0, page_token: str = "", receipt: str = "") -> Page[CaseSummary]:
+        """Lists own cases, newest first; `page_size` 1 to 200, 0 for 50. `receipt` finds the one with this number."""
         raise NotImplementedError
 
     async def timeline(self, case_id: str) -> tuple[TimelineEntry, ...]:

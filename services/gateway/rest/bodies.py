@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bounds the body of a request while it is read: its size, declared or not, and the time that it takes."""
+
+import asyncio
+from collections.abc import Mapping
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.gateway.rest.limits import Limits
+
+
+class BoundedBodies:
+    """Middleware. `larger` gives other bounds, in bytes, for addresses that take more."""
+
+    def __init__(self, app: ASGIApp, limits: Limits, larger: Mapping[str, int] | None = None) -> None:
+        self._app = app
+        self._limits = limits
+        self._larger = dict(larger or {})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with a bounded body."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = _Body(
+            receive, self._larger.get(scope["path"], self._limits.body_bytes_max), self._limits.body_seconds_max
+        )
+        body.declared = _declared(scope)
+        await self._app(scope, body.receive, send)
+
+
+class _Body:
+    """Counts what arrives. What is too much is raised where the body is read, so that it is answered like any refusal."""
+
+    def __init__(self, receive: Receive, bytes_max: int, seconds_max: float) -> None:
+        self._receive = receive
+        self._bytes_max = bytes_max
+        self._seconds_left = seconds_max
+        self._seen = 0
+        self._complete = False
+        self.declared = 0
+
+    async def receive(self) -> Message:
+        if self._complete:
+            return await self._receive()
+        if self.declared > self._bytes_max:
+            raise HTTPException(413)
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        try:
+            async with asyncio.timeout(self._seconds_left):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(408) from None
+        self._seconds_left -= clock() - begun
+        if message["type"] == "http.request":
+            self._seen += len(message.get("body", b""))
+            self._complete = not message.get("more_body", False)
+            if self._seen > self._bytes_max:
+                raise HTTPException(413)
+        return message
+
+
+def _declared(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else 0
+    return 0

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`/api/v1/cases`: draft, change, submit, read."""
+
+import re
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request
+from starlette.responses import Response
+
+from services.gateway.rest.contract import (
+    ETAG,
+    LINK,
+    LOCATION,
+    IdempotencyKey,
+    JsonRoute,
+    PageSize,
+    PageToken,
+    answers,
+    errors,
+)
+from services.gateway.rest.door import Resident, TheDoor, bearer, resident
+from services.gateway.rest.pages import next_link
+from services.gateway.rest.shapes.case import Case, Cases, ChangedAnswers, Entry, NewCase, Summary, Timeline
+from services.gateway.service import CaseView, ChangeAnswers, CreateCase, SubmitCase
+from services.kit.errors import RequestInvalid, Violation
+
+router = APIRouter(route_class=JsonRoute, tags=["cases"], dependencies=[Depends(bearer), Depends(resident)])
+_ETAG = re.compile(r'"([0-9]{1,9})"')
+
+CaseId = Annotated[UUID, Path(description="The case (UUID).", examples=["6f0c6f9e-6b1c-4a54-9a43-2f3a5f4f0b52"])]
+IfMatch = Annotated[
+    str,
+    Header(
+        alias="If-Match",
+        max_length=100,
+        description="ETag of the version that was read; 412 where the case has moved on. Left out: no check.",
+        examples=['"1"'],
+    ),
+]
+IfNoneMatch = Annotated[
+    str,
+    Header(alias="If-None-Match", max_length=1000, description="ETag that is known already; 304 if it still holds."),
+]
+OptionalKey = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        max_length=200,
+        pattern=r"^[\x21-\x7e]*$",
+        description="The same key again gives the same answer, and one effect.",
+    ),
+]
+Receipt = Annotated[str, Query(max_length=100, description="Only the case with this receipt number.")]
+
+
+@router.post(
+    "/api/v1/cases",
+    summary="Open a draft, prefilled",
+    operation_id="create_case",
+    status_code=201,
+    response_model=Case,
+    responses={201: answers("The draft.", {**LOCATION, **ETAG}), **errors(401, 403, 404, 409, 413, 415)},
+)
+async def create_case(
+    request: Request, door: TheDoor, key: IdempotencyKey, asked: Annotated[NewCase, Body()]
+) -> Response:
+    """Open a draft of a matter. What departments already know is filled in; what is missing can be given later."""
+    case = await door.service.create_case(
+        CreateCase(matter=asked.matter, answers=asked.answers, without=tuple(asked.without), idempotency_key=key)
+    )
+    return _rendered(request, case, status=201, location=True)
+
+
+@router.patch(
+    "/api/v1/cases/{case_id}",
+    summary="Change a draft",
+    operation_id="change_case",
+    response_model=Case,
+    responses={200: answers("The draft.", ETAG), **errors(401, 403, 404, 409, 412, 413, 415)},
+)
+async def change_case(  # noqa: PLR0917 - called by name
+    request: Request,
+    door: TheDoor,
+    case_id: CaseId,
+    asked: Annotated[ChangedAnswers, Body()],
+    if_match: IfMatch = "",
+    key: OptionalKey = "",
+) -> Response:
+    """Change answers of a draft. Fields left out stay; an empty string takes an answer back."""
+    case = await door.service.change_answers(
+        ChangeAnswers(
+            case_id=str(case_id),
+            answers=asked.answers,
+            without=None if asked.without is None else tuple(asked.without),
+            version=_version(if_match),
+            idempotency_key=key,
+        )
+    )
+    return _rendered(request, case)
+
+
+@router.post(
+    "/api/v1/cases/{case_id}/submit",
+    summary="Submit a draft",
+    operation_id="submit_case",
+    status_code=202,
+    response_model=Case,
+    responses={
+        202: answers("Submitted; the departments begin.", {**LOCATION, **ETAG}),
+        **errors(401, 403, 404, 409, 412),
+    },
+)
+async def submit_case(
+    request: Request, door: TheDoor, case_id: CaseId, key: IdempotencyKey, if_match: IfMatch = ""
+) -> Response:
+    """Submit the draft. From here on the departments act; watch the case at `/events`."""
+    case = await door.service.submit_case(
+        SubmitCase(case_id=str(case_id), version=_version(if_match), idempotency_key=key)
+    )
+    return _rendered(request, case, status=202, location=True)
+
+
+@router.get(
+    "/api/v1/cases",
+    summary="List own cases",
+    operation_id="list_cases",
+    response_model=Cases,
+    responses={200: answers("Own cases, newest first.", LINK), **errors(401, 403)},
+)
+async def list_cases(
+    request: Request, door: TheDoor, page_size: PageSize = 50, page_token: PageToken = "", receipt: Receipt = ""
+) -> Response:
+    """List the caller's own cases, newest first; or find one by its receipt number."""
+    page = await door.service.cases(page_size=page_size, page_token=page_token, receipt=receipt)
+    body = Cases(cases=[Summary.model_validate(row) for row in page.rows], next_page_token=page.next_token)
+    return Response(body.model_dump_json(), media_type="application/json", headers=next_link(request, page.next_token))
+
+
+@router.get(
+    "/api/v1/cases/{case_id}",
+    summary="Read one case",
+    operation_id="get_case",
+    response_model=Case,
+    responses={
+        200: answers("The case.", ETAG),
+        304: {"description": "It is still the version that If-None-Match names."},
+        **errors(401, 403, 404),
+    },
+)
+async def get_case(request: Request, door: TheDoor, case_id: CaseId, if_none_match: IfNoneMatch = "") -> Response:
+    """Read one own case with every step; another resident's is not found."""
+    case = await door.service.case(str(case_id))
+    if f'"{case.version}"' in if_none_match:
+        return Response(status_code=304, headers={"etag": f'"{case.version}"'})
+    return _rendered(request, case)
+
+
+@router.get(
+    "/api/v1/cases/{case_id}/timeline",
+    summary="What happened in a case",
+    operation_id="get_timeline",
+    response_model=Timeline,
+    responses={200: answers("Everything that happened, oldest first."), **errors(401, 403, 404)},
+)
+async def get_timeline(request: Request, door: TheDoor, case_id: CaseId, caller: Resident) -> Response:
+    """Everything that happened in one own case, in words."""
+    entries = await door.service.timeline(str(case_id))
+    request.scope["tongban.case"] = str(case_id)
+    body = Timeline(entries=[Entry.model_validate(entry) for entry in entries])
+    return Response(body.model_dump_json(), media_type="application/json")
+
+
+def _rendered(request: Request, view: CaseView, *, status: int = 200, location: bool = False) -> Response:
+    request.scope["tongban.case"] = view.id
+    headers = {"etag": f'"{view.version}"'}
+    if location:
+        headers["location"] = f"/api/v1/cases/{view.id}"
+    body = Case.model_validate(view).model_dump_json()
+    return Response(body, status_code=status, media_type="application/json", headers=headers)
+
+
+def _version(if_match: str) -> int | None:
+    """Read If-Match: one strong ETag of ours; none or `*` for no check."""
+    if if_match in {"", "*"}:
+        return None
+    match = _ETAG.fullmatch(if_match.strip())
+    if match is None:
+        raise RequestInvalid(
+            "If-Match takes one ETag of this case.",
+            remedy='Send the ETag as it was given, quotes included, e.g. If-Match: "3".',
+            violations=[Violation("If-Match", "Must be one version number in double quotes, or *.")],
+        )
+    return int(match[1])

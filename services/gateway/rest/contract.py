@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the routes describe themselves: error answers, headers, and the route class that keeps the media type."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Annotated, Any
+
+from fastapi import Header, Query, Request, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from services.gateway.rest.problems import MEDIA_TYPE
+
+_DESCRIPTIONS = {
+    400: "The request breaks the contract; `violations` name the fields.",
+    401: "No token, or one that doesn't hold.",
+    403: "The caller is known, but may not do this.",
+    404: "There is no such thing of the caller's.",
+    409: "The state of things doesn't allow it; `reason` says what is so.",
+    412: "The case has changed since the version in If-Match.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    429: "Too many requests; Retry-After tells when to come again.",
+    500: "Something broke; the detail names the incident.",
+    503: "A part of the service does not answer just now; Retry-After tells when to come again.",
+    504: "A part of the service did not answer in time.",
+}
+_ALWAYS = (400, 429, 500, 503, 504)
+_RETRY = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+_CHALLENGE = {"WWW-Authenticate": {"description": "How to authenticate (RFC 6750).", "schema": {"type": "string"}}}
+
+ETAG = {"ETag": {"description": "The case's version, in quotes.", "schema": {"type": "string"}, "example": '"3"'}}
+LOCATION = {"Location": {"description": "Where the case is.", "schema": {"type": "string", "format": "uri-reference"}}}
+LINK = {"Link": {"description": "The next page (RFC 8288, rel=next).", "schema": {"type": "string"}}}
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the errors that a route may answer, beside those that every route may."""
+    return {status: _error(status) for status in sorted({*_ALWAYS, *statuses})}
+
+
+def _error(status: int) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "description": _DESCRIPTIONS[status],
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    if status in {429, 503}:
+        described["headers"] = _RETRY
+    if status == 401:  # noqa: PLR2004 - RFC 9110
+        described["headers"] = _CHALLENGE
+    return described
+
+
+def answers(description: str, headers: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Describe a good answer."""
+    return {"description": description, **({"headers": dict(headers)} if headers else {})}
+
+
+class JsonRoute(APIRoute):
+    """A route that takes a JSON body, or none: anything else is 415, before it is looked at."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Put the check in front of the handler."""
+        handle = super().get_route_handler()
+        if self.body_field is None:
+            return handle
+
+        async def checked(request: Request) -> Response:
+            media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if media_type != "application/json":
+                raise HTTPException(415, headers={"accept-post": "application/json"})
+            return await handle(request)
+
+        return checked
+
+
+IdempotencyKey = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x21-\x7e]+$",
+        description="A key of your own, new for each intent, e.g. a UUID: the same key again gives the same answer, "
+        "and one effect. 1 to 200 visible ASCII characters.",
+        examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
+    ),
+]
+PageSize = Annotated[int, Query(ge=1, le=200, description="Rows at most.")]
+PageToken = Annotated[
+    str, Query(max_length=1000, description="`next_page_token` of the page before; empty for the first.")
+]

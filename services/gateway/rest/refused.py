@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Turns everything that can be raised while answering into a problem."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from services.gateway.rest import problems
+from services.kit.errors import Refusal, Unavailable, Violation
+
+_VIOLATIONS_MAX = 20
+_NAME = re.compile(r"[A-Za-z][A-Za-z_-]{0,63}")
+_SAYS_NO_VALUE = {
+    "missing", "extra_forbidden", "string_type", "string_too_long", "string_too_short", "int_type", "int_parsing", "dict_type",
+    "list_type", "too_long", "too_short", "greater_than_equal", "less_than_equal", "enum", "literal_error", "bool_type",
+    "string_unicode", "model_type", "model_attributes_type",
+}  # fmt: skip
+_RULES: Mapping[str, str] = {
+    "missing": "Is required.",
+    "extra_forbidden": "Is not a known field.",
+    "json_invalid": "Is not valid JSON.",
+    "uuid_parsing": "Must be a UUID.",
+    "string_pattern_mismatch": "Does not have the form that the contract asks for.",
+    "model_attributes_type": "Must be a JSON object.",
+    "model_type": "Must be a JSON object.",
+    "string_unicode": "Must be valid Unicode.",
+}
+_HTTP: Mapping[int, tuple[str, str, str]] = {
+    400: ("REQUEST_INVALID", "The request can't be read.", "Compare it with the contract at /docs."),
+    404: ("ROUTE_NOT_FOUND", "There is nothing at this address.", "The addresses are listed at /docs."),
+    405: ("METHOD_NOT_ALLOWED", "This address doesn't take that method.", "The header Allow lists what it takes."),
+    408: ("BODY_TOO_SLOW", "The body took too long to arrive.", "Send it again over a better line."),
+    413: ("BODY_TOO_LARGE", "The body is larger than this address takes.", "Send less."),
+    415: ("MEDIA_TYPE_UNSUPPORTED", "This address doesn't take that media type.", "Send application/json."),
+}
+
+
+def add_refusals(app: FastAPI) -> None:
+    """Make the application answer every exception that says what is so; the rest is an incident (see watch.py)."""
+    app.add_exception_handler(Refusal, _on_refusal)
+    app.add_exception_handler(Unavailable, _on_unavailable)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+
+
+async def _on_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    request.scope["tongban.reason"] = error.reason
+    return problems.of_refusal(error, conditional="if-match" in request.headers)
+
+
+async def _on_unavailable(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Unavailable)
+    request.scope["tongban.reason"] = "UNAVAILABLE"
+    return problems.of_unavailable(error)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    request.scope["tongban.reason"] = "REQUEST_INVALID"
+    return problems.problem(
+        400,
+        "REQUEST_INVALID",
+        "The request breaks the contract.",
+        remedy="Mend the fields that are named under violations; the contract is at /docs.",
+        violations=list(_violations(error.errors()))[:_VIOLATIONS_MAX],
+    )
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    reason, detail, remedy = _HTTP.get(error.status_code, _HTTP[400])
+    request.scope["tongban.reason"] = reason
+    headers = dict(error.headers or {})
+    if error.status_code in {408, 413}:
+        headers["connection"] = "close"  # The rest of the body is not worth waiting for.
+    return problems.problem(error.status_code, reason, detail, remedy=remedy, headers=headers)
+
+
+def _violations(errors: Sequence[Any]) -> Iterator[Violation]:
+    for error in errors:
+        kind = str(error.get("type", ""))
+        rule = _RULES.get(kind) or (str(error.get("msg", "")) if kind in _SAYS_NO_VALUE else "") or "Breaks its rule."
+        yield Violation(field=_path(error.get("loc", ()), kind), description=rule)
+
+
+def _path(location: Sequence[object], kind: str) -> str:
+    """Name the field. Where the caller chose the name himself it may hold anything, so only plain words are repeated."""
+    where = [part for part in location if part != "[key]"]
+    if kind == "json_invalid":
+        return str(where[0]) if where else ""
+    if len(where) > 1 and where[0] in {"body", "query", "path", "header"}:
+        where = where[1:]
+    return ".".join(str(part) if isinstance(part, int) or _NAME.fullmatch(str(part)) else "(unnamed)" for part in where)
