@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What identity does: one method, one use case, one transaction."""
