@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the command's few options to the settings of every process."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from sandbox.agencies import PATH as CITY_AGENCIES
+from sandbox.settings import Settings as CitySettings
+from services.cli.folder import SERVICES, Folder
+from services.cli.options import Options, Profile
+from services.cli.papers import OPERATOR
+from services.cli.ports import Ports
+from services.cli.supervisor import Program
+from services.kit.config import Common
+from services.kit.errors import StartupError
+
+WORKERS = {"licenses": 2}
+"""Processes of a service in the full profile; 1 where nothing is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where rows and events live: `databases` has a URL per service."""
+
+    databases: Mapping[str, str]
+    events: str
+
+
+def embedded_stores(folder: Folder) -> Stores:
+    """SQLite files in the data folder."""
+    return Stores(
+        databases={service: f"sqlite:///{folder.database(service)}" for service in SERVICES},
+        events=f"sqlite:///{folder.events}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """One system: who listens where, keeps what where, and knows whom."""
+
+    options: Options
+    profile: Profile
+    folder: Folder
+    ports: Ports
+    stores: Stores
+
+    @property
+    def agencies(self) -> Path:
+        """The list of agencies: the sandbox's own, or the one that the options name."""
+        if self.options.agencies:
+            return self.options.agencies
+        if self.options.sandbox:
+            return CITY_AGENCIES
+        raise StartupError("TONGBAN_AGENCIES must name a YAML list of agencies where TONGBAN_SANDBOX is off.")
+
+    def settings(self, service: str, worker: int = 1) -> Common:
+        """The settings of one process of a service."""
+        kind: type[Common] = import_module(f"services.{service}.config").Settings
+        values: dict[str, Any] = {
+            "database": self.stores.databases[service],
+            "events": self.stores.events,
+            "grpc_host": self.ports.host,
+            "grpc_port": self.ports.grpc_of(service),
+            "peers": {peer: self.ports.address(peer) for peer in SERVICES},
+            "pki": self.folder.pki,
+            "keys": self.folder.keys(service),
+            "otlp": self.ports.url,
+            "sample_ratio": self.options.sample_ratio,
+            "log_level": self.options.log_level,
+            "log_file": str(self.log(service, worker)),
+            "sandbox": self.options.sandbox,
+            "worker": str(worker),
+            "reuse_port": WORKERS.get(service, 1) > 1 and self.profile is Profile.FULL,
+            **self._own(service),
+        }
+        return kind(**values)
+
+    def log(self, service: str, worker: int = 1) -> Path:
+        """Log file of a process; the embedded services share one."""
+        if self.profile is Profile.EMBEDDED:
+            return self.folder.logs / "tongban.log"
+        return self.folder.logs / f"{_process(service, worker)}.log"
+
+    def programs(self) -> list[Program]:
+        """The services as processes of their own."""
+        return [self._program(service, worker) for service in SERVICES for worker in range(1, _workers(service) + 1)]
+
+    def city(self) -> Program:
+        """The departments as a process of their own."""
+        log = self.folder.logs / "departments.log"
+        settings = CitySettings(
+            data=self.folder.city,
+            pki=self.folder.pki,
+            identity=self.ports.address("identity"),
+            exchange=self.ports.address("exchange"),
+            gateway=self.ports.address("gateway"),
+            operator=OPERATOR,
+            rest_host=self.ports.host,
+            rest_port=self.ports.grpc_of("registers"),
+            people=self.options.people,
+            seed=self.options.seed,
+            otlp=self.ports.url,
+            sample_ratio=self.options.sample_ratio,
+            log_level=self.options.log_level,
+            log_file=str(log),
+            with_parent=True,
+        )
+        return Program("departments", (sys.executable, "-m", "sandbox"), settings.environment(), log, on_pipe=True)
+
+    def _own(self, service: str) -> dict[str, Any]:
+        """What only one service has."""
+        if service == "gateway":
+            return {
+                "http_host": self.ports.host,
+                "http_port": self.ports.http,
+                "agencies": self.agencies,
+                "traces": str(self.folder.traces),
+            }
+        return {}
+
+    def _program(self, service: str, worker: int) -> Program:
+        return Program(
+            name=_process(service, worker),
+            command=(sys.executable, "-m", f"services.{service}"),
+            environment=environment(service, self.settings(service, worker)),
+            log=self.log(service, worker),
+        )
+
+
+def environment(prefix: str, settings: Common) -> dict[str, str]:
+    """Settings as the variables that a process reads them from; what is default is left out."""
+    told = settings.model_dump(exclude_defaults=True)
+    return {f"{prefix.upper()}_{name.upper()}": _text(value) for name, value in told.items()}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={each}" for name, each in value.items())
+    return str(value)
+
+
+def _workers(service: str) -> int:
+    return WORKERS.get(service, 1)
+
+
+def _process(service: str, worker: int) -> str:
+    return f"{service}-{worker}" if _workers(service) > 1 else service
