@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The use cases of licenses: one method, one transaction."""
+
+from services.licenses.service.changing import Changing
+from services.licenses.service.commands import ChangeLicense, Issued, IssueLicense, Shown, StepLicense
+from services.licenses.service.issuing import Issuing
+from services.licenses.service.port import Content, LicensesStore, LicensesTx, Note, Request
+from services.licenses.service.reading import Reading
+from services.licenses.service.steps import Steps
+from services.licenses.service.verifying import Verifying
+
+__all__ = [
+    "ChangeLicense",
+    "Changing",
+    "Content",
+    "IssueLicense",
+    "Issued",
+    "Issuing",
+    "LicensesStore",
+    "LicensesTx",
+    "Note",
+    "Reading",
+    "Request",
+    "Shown",
+    "StepLicense",
+    "Steps",
+    "Verifying",
+]
