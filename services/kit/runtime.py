@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.kit.caller import Caller
 from services.kit.certificates import Identity
 from services.kit.clock import Clock
 from services.kit.config import Common
@@ -12,6 +13,7 @@ from services.kit.consumer import Routes
 from services.kit.crypto import Keyring, SigningKey
 from services.kit.errors import StartupError
 from services.kit.eventlog import EventLog
+from services.kit.health import Readiness
 from services.kit.rights import RightsSource
 from services.kit.rpc.peer import Peer
 from services.kit.store import Store
@@ -26,7 +28,11 @@ Asgi = Callable[..., Awaitable[None]]
 
 @dataclass(frozen=True)
 class Runtime:
-    """Everything that opens before the service and closes after it."""
+    """Everything that opens before the service and closes after it.
+
+    `itself` is the service as a caller, for work that nobody asked for. `readiness` answers `/readyz`; the kit adds the
+    checks of store, event log and consumer, and those of the App.
+    """
 
     settings: Common
     clock: Clock
@@ -38,6 +44,8 @@ class Runtime:
     tokens: TokenVerifier
     rights: RightsSource
     peers: Mapping[str, Peer]
+    itself: Caller
+    readiness: Readiness
 
     def peer(self, service: str) -> Peer:
         """Give the way to another service. Raises StartupError where the settings don't name it."""

@@ -13,7 +13,7 @@ from joserfc.errors import JoseError
 from tongban.identity.v1.identity_service_pb2 import GetJwksRequest
 from tongban.identity.v1.identity_service_pb2_grpc import TokenServiceStub
 
-from services.kit.caller import EVERY_RIGHT, CallerKind
+from services.kit.caller import EVERY_RIGHT, Caller, CallerKind
 from services.kit.clock import Clock, utc_now
 from services.kit.errors import Unauthenticated, Unavailable
 from services.kit.flight import Flight
@@ -79,12 +79,13 @@ class TokenVerifier:
         self._remembered: dict[bytes, Claims] = {}
 
     @classmethod
-    def of(cls, identity: Peer, *, clock: Clock = utc_now) -> Self:
+    def of(cls, identity: Peer, *, itself: Caller | None = None, clock: Clock = utc_now) -> Self:
         """Verify with the keys of the identity service."""
         stub = identity.stub(TokenServiceStub)
+        asker = itself or Caller(CallerKind.SERVICE, identity.service)
 
         async def fetch() -> KeySet:
-            response = await identity.call(stub.GetJwks, GetJwksRequest(), timeout_seconds=3)
+            response = await identity.call(stub.GetJwks, GetJwksRequest(), timeout_seconds=3, caller=asker)
             return KeySet(issuer=response.issuer, jwks_json=response.jwks_json)
 
         return cls(fetch, clock=clock)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process around a service: settings, loop, signals, exit code. One place decides how a process starts and stops."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+import uvloop
+
+from services.kit import logs
+from services.kit.errors import StartupError, Unavailable
+from services.kit.runtime import App, Runtime
+from services.kit.serving import Running, Serving, SettingsT, serving
+
+__all__ = ["App", "Runtime", "Serving", "StartupError", "hosted", "run", "serving", "until_told"]
+
+
+def run(name: str, settings_class: type[SettingsT], running: Running[SettingsT]) -> NoReturn:
+    """Be the process of one service: read `<NAME>_*`, serve until SIGINT or SIGTERM, drain, exit."""
+
+    async def main() -> None:
+        settings = settings_class.load(name, os.environ)
+        logs.configure(settings.log_format, settings.log_level, settings.log_file)
+        async with serving(settings, running, name=name) as service:
+            await until_told(service)
+
+    hosted(name, main)
+
+
+async def until_told(*services: Serving) -> None:
+    """Wait for SIGINT or SIGTERM, or for the failure of a service, which is raised; then all begin to drain at once."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    waiting: list[asyncio.Task[Any]] = [asyncio.create_task(service.failure()) for service in services]
+    waiting.append(asyncio.create_task(told.wait()))
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for service in services:
+            service.stop()
+        for task in waiting:
+            task.cancel()
+    for task in waiting[:-1]:
+        if task.done() and not task.cancelled():
+            raise task.result()
+
+
+def hosted(name: str, main: Callable[[], Awaitable[None]]) -> NoReturn:
+    """Run `main` on uvloop and exit: 0, or a sentence on standard error and the code that belongs to it."""
+
+    async def watched() -> None:
+        asyncio.get_running_loop().set_exception_handler(_noted)
+        await main()
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(watched())
+        code = 0
+    except Exception as error:  # noqa: BLE001 - this is the last place
+        code = error.exit_code if isinstance(error, StartupError) else 1
+        logs.flush()
+        sys.stderr.write(f"tongban {name}: {_sentence(error)}\n")
+    except KeyboardInterrupt:
+        code = 130
+    logs.flush()
+    sys.exit(code)
+
+
+def _sentence(error: Exception) -> str:
+    """Say what a person can mend in one sentence; anything else with the place where it happened."""
+    if isinstance(error, StartupError | Unavailable):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename or 'the system said no'}."
+    if type(error).__module__.startswith("sqlalchemy"):
+        cause = getattr(error, "orig", None) or error
+        return f"The database can't be used: {cause}."
+    return "It broke.\n" + "\n".join(logs.stack_of(error))
+
+
+def _noted(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what a task or callback broke with, without its message, which may hold values."""
+    error = context.get("exception")
+    logs.get_logger().error("task_broke", exc_info=error if isinstance(error, BaseException) else None)
