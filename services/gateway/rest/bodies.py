@@ -31,7 +31,7 @@ class BoundedBodies:
 
 
 class _Body:
-    """Counts what arrives. What is too much is raised where the body is read, so that it is answered like any refusal."""
+    """Counts what arrives. Too much is raised where the body is read, so that it is answered like any refusal."""
 
     def __init__(self, receive: Receive, bytes_max: int, seconds_max: float) -> None:
         self._receive = receive

@@ -52,16 +52,16 @@ async def place(door: TheDoor, caller: Resident) -> AsyncIterator[None]:
     response_class=StreamingResponse,
     responses={
         200: {
-            "description": "Events of the case from the first, or after Last-Event-ID. `id` is the sequence number, `event` the kind, "
-            "`data` an Entry of the timeline as JSON. A comment every few seconds says that the stream lives. "
-            "It ends after the event `ended`.",
+            "description": "Events of the case from the first, or after Last-Event-ID. `id` is the sequence "
+            "number, `event` the kind, `data` an Entry of the timeline as JSON. A comment every few seconds says "
+            "that the stream lives. It ends after the event `ended`.",
             "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
         },
         204: {"description": "The case has ended, and Last-Event-ID was its last event: don't come again."},
         **errors(401, 403, 404),
     },
 )
-async def watch_case(  # noqa: PLR0917 - called by name
+async def watch_case(
     request: Request,
     door: TheDoor,
     case_id: CaseId,

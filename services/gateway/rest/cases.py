@@ -19,7 +19,7 @@ from services.gateway.rest.contract import (
     answers,
     errors,
 )
-from services.gateway.rest.door import Resident, TheDoor, bearer, resident
+from services.gateway.rest.door import TheDoor, bearer, resident
 from services.gateway.rest.pages import next_link
 from services.gateway.rest.shapes.case import Case, Cases, ChangedAnswers, Entry, NewCase, Summary, Timeline
 from services.gateway.service import CaseView, ChangeAnswers, CreateCase, SubmitCase
@@ -163,7 +163,7 @@ async def get_case(request: Request, door: TheDoor, case_id: CaseId, if_none_mat
     response_model=Timeline,
     responses={200: answers("Everything that happened, oldest first."), **errors(401, 403, 404)},
 )
-async def get_timeline(request: Request, door: TheDoor, case_id: CaseId, caller: Resident) -> Response:
+async def get_timeline(request: Request, door: TheDoor, case_id: CaseId) -> Response:
     """Everything that happened in one own case, in words."""
     entries = await door.service.timeline(str(case_id))
     request.scope["tongban.case"] = str(case_id)

@@ -31,7 +31,8 @@ SwaggerUIBundle({url: "openapi.json", dom_id: "#docs", deepLinking: true, valida
 _PAGE: Final = """\
 <!DOCTYPE html>
 <html lang="zh-CN">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>通办 API 文档 · Tongban API</title>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>通办 API 文档 · Tongban API</title>
 <link rel="icon" href="docs/favicon-32x32.png"><link rel="stylesheet" href="docs/swagger-ui.css"></head>
 <body><div id="docs"></div><noscript>没有脚本也可以直接阅读 <a href="openapi.json">openapi.json</a>。
 Without scripts, read <a href="openapi.json">openapi.json</a>.</noscript>
@@ -39,10 +40,12 @@ Without scripts, read <a href="openapi.json">openapi.json</a>.</noscript>
 </html>
 """
 _DESCRIPTION: Final = """\
-The public door of 通办 (Tongban): a resident states one life event once, departments do their parts, and everybody sees what was used.
+The public door of 通办 (Tongban): a resident states one life event once, departments do their parts,
+and everybody sees what was used.
 
 * **Sign in**: send `Authorization: Bearer <token>`. In a sandbox, `POST /oauth/token` gives one for a made-up persona.
-* **Errors** are `application/problem+json` (RFC 9457). Decide by `reason`; `remedy` says what helps. No value of a request is repeated.
+* **Errors** are `application/problem+json` (RFC 9457). Decide by `reason`; `remedy` says what helps.
+  No value of a request is repeated.
 * **Repeat safely**: `Idempotency-Key` makes a repeat give the same answer, and one effect.
 * **Change safely**: the `ETag` of a case goes into `If-Match`.
 * **Lists** go by `page_token`; follow `next_page_token` or the `Link` header.
@@ -65,20 +68,20 @@ def add_docs(app: FastAPI) -> None:
     app.openapi = lambda: contract_of(app)  # type: ignore[method-assign] # the framework's own way to own the document
     assets = files("fastapi_swagger.resources")
 
-    async def openapi(request: Request) -> Response:
+    async def openapi(_: Request) -> Response:
         return Response(json.dumps(app.openapi(), ensure_ascii=False), media_type="application/json", headers=_HOUR)
 
-    async def page(request: Request) -> Response:
+    async def page(_: Request) -> Response:
         return HTMLResponse(_PAGE, headers={"content-security-policy": _CSP, **_HOUR})
 
-    async def start(request: Request) -> Response:
+    async def start(_: Request) -> Response:
         return Response(_START, media_type="text/javascript", headers=_HOUR)
 
     async def asset(request: Request) -> Response:
         name = request.url.path.rpartition("/")[2]
         return Response(assets.joinpath(name).read_bytes(), media_type=_SWAGGER[name], headers=_HOUR)
 
-    async def home(request: Request) -> Response:
+    async def home(_: Request) -> Response:
         return RedirectResponse("docs", status_code=307)
 
     app.router.routes += [

@@ -74,7 +74,7 @@ class Door:
 
 
 def _rate_headers(allowance: Allowance, limits: Limits) -> tuple[tuple[bytes, bytes], ...]:
-    """Say what is left, as the IETF's draft on RateLimit header fields (draft-ietf-httpapi-ratelimit-headers, 10) has it."""
+    """Say what is left (draft-ietf-httpapi-ratelimit-headers, version 10)."""
     window = max(1, round(limits.burst / limits.per_second))
     return (
         (b"ratelimit-policy", f'"caller";q={allowance.limit};w={window}'.encode()),

@@ -80,10 +80,8 @@ async def issue_token(request: Request, door: TheDoor) -> Response:
     form = _form(await request.body())
     if form is None or not form.get("grant_type"):
         return _refused("invalid_request", "The form needs grant_type once, and each field at most once.")
-    if form["grant_type"] != PERSONA_GRANT:
-        return _refused("unsupported_grant_type", "Only the persona grant of a sandbox is supported.")
-    if not door.sandbox:
-        return _refused("unsupported_grant_type", "This system is no sandbox.")
+    if form["grant_type"] != PERSONA_GRANT or not door.sandbox:
+        return _refused("unsupported_grant_type", "Only the persona grant is supported, and only in a sandbox.")
     if not form.get("persona"):
         return _refused("invalid_request", "The persona grant needs persona.")
     try:

@@ -30,7 +30,7 @@ STATUS: Mapping[Code, int] = {
     Code.UNAVAILABLE: 503,
     Code.DEADLINE_EXCEEDED: 504,
 }
-"""What each code of a refusal is in HTTP. VERSION_CONFLICT is 412 where the request said If-Match (RFC 9110, 13.1.1)."""
+"""What each code is in HTTP. VERSION_CONFLICT is 412 where the request said If-Match (RFC 9110, 13.1.1)."""
 
 _RETRY_SECONDS = 1.0
 _WORDS = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
@@ -75,7 +75,7 @@ class Problem(BaseModel):
     trace_id: str = Field(default="", description="Trace of the request, 32 hexadecimal digits.")
 
 
-def problem(  # noqa: PLR0913, PLR0917 - a problem has as many members
+def problem(
     status: int,
     reason: str,
     detail: str,
@@ -107,7 +107,7 @@ def problem(  # noqa: PLR0913, PLR0917 - a problem has as many members
 
 
 def of_refusal(refusal: Refusal, *, conditional: bool = False) -> Response:
-    """Render a refusal. `conditional`: the request said If-Match, so that a changed version is a failed precondition."""
+    """Render a refusal. `conditional`: the request said If-Match, so a changed version is a failed precondition."""
     status = STATUS[refusal.code]
     if conditional and refusal.reason == "VERSION_CONFLICT":
         status = 412

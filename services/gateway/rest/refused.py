@@ -16,7 +16,7 @@ from services.kit.errors import Refusal, Unavailable, Violation
 _VIOLATIONS_MAX = 20
 _NAME = re.compile(r"[A-Za-z][A-Za-z_-]{0,63}")
 _SAYS_NO_VALUE = {
-    "missing", "extra_forbidden", "string_type", "string_too_long", "string_too_short", "int_type", "int_parsing", "dict_type",
+    "string_type", "string_too_long", "string_too_short", "int_type", "int_parsing", "dict_type",
     "list_type", "too_long", "too_short", "greater_than_equal", "less_than_equal", "enum", "literal_error", "bool_type",
     "string_unicode", "model_type", "model_attributes_type",
 }  # fmt: skip
@@ -90,7 +90,7 @@ def _violations(errors: Sequence[Any]) -> Iterator[Violation]:
 
 
 def _path(location: Sequence[object], kind: str) -> str:
-    """Name the field. Where the caller chose the name himself it may hold anything, so only plain words are repeated."""
+    """Name the field. Where the caller chose the name himself it may hold anything, so only plain words go back."""
     where = [part for part in location if part != "[key]"]
     if kind == "json_invalid":
         return str(where[0]) if where else ""

@@ -8,6 +8,7 @@ anybody could make us record everything. Our own ratio decides by the trace id, 
 import re
 import secrets
 import time
+from collections.abc import Callable
 
 from opentelemetry.trace import SpanKind, StatusCode
 from starlette.requests import ClientDisconnect
@@ -139,7 +140,7 @@ class _Answer:
         self.sent = 0
         self.traceparent = ""
         self.streams = False
-        self.on_stream = lambda: None
+        self.on_stream: Callable[[], None] = _nothing
         self._send = send
 
     async def send(self, message: Message) -> None:
@@ -158,6 +159,10 @@ class _Answer:
         elif message["type"] == "http.response.body":
             self.sent += len(message.get("body", b""))
         await self._send(message)
+
+
+def _nothing() -> None:
+    """Nobody counts this answer."""
 
 
 def continued(traceparent: str, sample_ratio: float) -> str:

@@ -30,14 +30,14 @@ class NewCase(Asked):
     """A draft that is asked for."""
 
     matter: Annotated[Name, Field(description="Code of the matter.", examples=["birth"])]
-    answers: Answers = {}
-    without: Without = []
+    answers: Answers = Field(default={})
+    without: Without = Field(default=[])
 
 
 class ChangedAnswers(Asked):
     """A change of a draft. What is left out stays as it is."""
 
-    answers: Answers = {}
+    answers: Answers = Field(default={})
     without: Without | None = None
 
 
@@ -132,8 +132,8 @@ class Entry(Shape):
     seq: int = Field(description="Number within the case, from 1.")
     time: Moment
     kind: str = Field(
-        description="`opened`, `changed`, `submitted`, `step_started`, `step_done`, `step_refused`, `step_unavailable`, "
-        "`retry_planned`, `step_skipped`, `step_failed`, `parked`, `resumed` or `ended`.",
+        description="`opened`, `changed`, `submitted`, `step_started`, `step_done`, `step_refused`, "
+        "`step_unavailable`, `retry_planned`, `step_skipped`, `step_failed`, `parked`, `resumed` or `ended`.",
         examples=["step_done"],
     )
     text: Words
