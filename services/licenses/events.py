@@ -13,7 +13,6 @@ from tongban.gateway.v1.gateway_service_pb2 import GetStepInputRequest
 from tongban.gateway.v1.gateway_service_pb2_grpc import StepServiceStub
 from tongban.licenses.v1 import licenses_events_pb2 as facts
 
-from services.kit.caller import Caller, CallerKind, acting_as
 from services.kit.consumer import Routes
 from services.kit.envelope import Envelope, Outgoing
 from services.kit.errors import Refusal, RemoteRefusal
@@ -54,10 +53,9 @@ class LicensesEvents:
         if fact.kind != gateway_pb2.STEP_KIND_LICENSE:
             return
         step = Step(fact.case_id, fact.step_id, fact.attempt)
-        with acting_as(Caller(CallerKind.SERVICE, "licenses", actor="spiffe://tongban/service/licenses")):
-            wanted = await self._input(step)
-            if wanted is not None:
-                await self._act(step, wanted, envelope)
+        wanted = await self._input(step)
+        if wanted is not None:
+            await self._act(step, wanted, envelope)
 
     async def _input(self, step: Step) -> gateway_pb2.StepInput | None:
         request = GetStepInputRequest(case_id=step.case_id, step_id=step.step_id, attempt=step.attempt)
@@ -97,7 +95,7 @@ def to_wire(fact: object) -> Outgoing:
 
 
 def _issued(fact: LicenseIssued) -> Message:
-    license = fact.license  # noqa: A001 - the word of the field
+    license = fact.license
     return facts.LicenseIssued(
         license_id=license.license_id,
         identifier=str(license.identifier),

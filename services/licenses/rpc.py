@@ -70,7 +70,7 @@ class LicensesRpc(licenses_service_pb2_grpc.LicensesServiceServicer):
         """The calling resident's licenses, newest first."""
         page = await self._reading.own(current_caller(), request.page_size, request.page_token)
         return pb.ListOwnLicensesResponse(
-            licenses=[self._to_wire(license, state) for license, state in page.rows],  # noqa: A001
+            licenses=[self._to_wire(license, state) for license, state in page.rows],
             next_page_token=page.next_token,
         )
 
@@ -99,7 +99,7 @@ class LicensesRpc(licenses_service_pb2_grpc.LicensesServiceServicer):
     def _issued(self, issued: Issued) -> licenses_pb2.License:
         return self._to_wire(issued.license, issued.state)
 
-    def _to_wire(self, license: License, state: LicenseState) -> licenses_pb2.License:  # noqa: A002
+    def _to_wire(self, license: License, state: LicenseState) -> licenses_pb2.License:
         of_type = self._types.get(license.identifier.type_code)
         wire = licenses_pb2.License(
             license_id=license.license_id,

@@ -76,7 +76,7 @@ class IdentifierIssuerDiffers(Refusal):
     code = Code.INVALID_ARGUMENT
 
 
-def sign(license: License, of_type: LicenseType, attributes: Attributes, signer: Signer) -> str:  # noqa: A002
+def sign(license: License, of_type: LicenseType, attributes: Attributes, signer: Signer) -> str:
     """Write a version of a license as a credential with every disclosure.
 
     Personal attributes stand in disclosures only, and there are always as many digests as the type has

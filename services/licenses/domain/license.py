@@ -165,7 +165,7 @@ def issue(
         _may_follow(draft, predecessor)
         identifier = predecessor.identifier.next_version()
     issue_time = now.astimezone(UTC).replace(microsecond=0)
-    license = License(  # noqa: A001 - the word of the field
+    license = License(
         license_id=license_id,
         identifier=identifier,
         holder_id=draft.holder_id,

@@ -61,14 +61,14 @@ def unchecked(names: Iterable[CheckName]) -> tuple[Check, ...]:
     return tuple(Check(name, NOT_CHECKED) for name in names)
 
 
-def check_record(license: License | None, *, same_words: bool) -> Check:  # noqa: A002 - the word of the field
+def check_record(license: License | None, *, same_words: bool) -> Check:
     """Look whether the license is on record and is the one that was shown."""
     if license is None:
         return Check(CheckName.RECORD, RECORD_UNKNOWN)
     return Check(CheckName.RECORD, "" if same_words else RECORD_DIFFERS)
 
 
-def check_state(license: License | None, now: datetime) -> Check:  # noqa: A002 - the word of the field
+def check_state(license: License | None, now: datetime) -> Check:
     """Look whether the license is in force now; the reason is its state, e.g. `LICENSE_SUSPENDED`."""
     if license is None:
         return Check(CheckName.STATE, NOT_CHECKED)

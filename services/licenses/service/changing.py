@@ -99,7 +99,7 @@ class Changing:
             return Issued(after, state, account.receipt)
 
     async def _own(self, tx: LicensesTx, license_id: str, caller: Caller, account: Account) -> License:
-        license = await tx.license(license_id)  # noqa: A001 - the word of the field
+        license = await tx.license(license_id)
         if license is not None:
             account.access = replace(account.access, subject_id=license.holder_id, case_id=license.case_id)
         if license is None or license.identifier.issuer != caller.agency:

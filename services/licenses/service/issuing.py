@@ -96,7 +96,7 @@ class Issuing:
         )
 
     async def _again(self, tx: LicensesTx, earlier: Request, fingerprint: str) -> Issued:
-        license = await tx.license(earlier.license_id)  # noqa: A001 - the word of the field
+        license = await tx.license(earlier.license_id)
         if earlier.fingerprint != fingerprint or license is None:
             raise RequestIdReused("The request id came with another request before.", remedy="Use a new request id.")
         return Issued(license, earlier.state, earlier.receipt)

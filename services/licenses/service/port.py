@@ -63,7 +63,7 @@ class Request:
 class LicensesTx(Protocol):
     """One transaction."""
 
-    async def first_sight(self, id: str) -> bool:  # noqa: A002 - the word of the kit
+    async def first_sight(self, id: str) -> bool:
         """Tell whether a request or delivery has not had its effect yet."""
 
     async def record(self, fact: object) -> None:
@@ -81,10 +81,10 @@ class LicensesTx(Protocol):
     async def of_step(self, case_id: str, step_id: str) -> tuple[License, str] | None:
         """Find the newest license of a step, with its fingerprint."""
 
-    async def add(self, license: License, content: Content) -> None:  # noqa: A002 - the word of the field
+    async def add(self, license: License, content: Content) -> None:
         """Add a version. Raises VersionConflict where somebody else added it first."""
 
-    async def save(self, license: License) -> None:  # noqa: A002 - the word of the field
+    async def save(self, license: License) -> None:
         """Save the state of a version."""
 
     async def note(self, note: Note) -> None:
@@ -136,7 +136,7 @@ class LicensesStore(Protocol):
     async def find_identified(self, identifier: LicenseIdentifier) -> tuple[License, bytes] | None:
         """Find a license by its identifier, with the digest of its words."""
 
-    async def content(self, license: License) -> Content:  # noqa: A002 - the word of the field
+    async def content(self, license: License) -> Content:
         """Open what a license says."""
 
     async def of_reader(self, subject_id: str, page_size: int, page_token: str) -> Page[License]:

@@ -36,7 +36,7 @@ class Reading:
         """
         if caller.kind is not CallerKind.CITIZEN:
             caller.must("licenses.read")
-        license = await self._store.find(license_id)  # noqa: A001 - the word of the field
+        license = await self._store.find(license_id)
         grounds = _STRANGER if license is None else _grounds(license, caller)
         access = Access(
             "licenses.GetLicense",
@@ -70,7 +70,7 @@ class Reading:
         return Page(tuple((one, one.state_at(now)) for one in page.rows), page.next_token)
 
 
-def _grounds(license: License, caller: Caller) -> tuple[str, str]:  # noqa: A002 - the word of the field
+def _grounds(license: License, caller: Caller) -> tuple[str, str]:
     if caller.kind is CallerKind.CITIZEN:
         if caller.id == license.holder_id:
             return _OWN

@@ -59,13 +59,13 @@ class Steps:
         draft = _draft(wanted)
         before = await tx.of_step(wanted.step.case_id, wanted.step.step_id)
         if before is not None and self._stands(before, draft, wanted):
-            license = before[0]  # noqa: A001 - the word of the field
+            license = before[0]
         else:
-            license = (await self._issuing.sign(tx, draft, wanted.attributes, access)).license  # noqa: A001
+            license = (await self._issuing.sign(tx, draft, wanted.attributes, access)).license
         await tx.record(StepAnswered(wanted.step, StepOutcome.DONE, output=_output(license)))
 
     def _stands(self, before: tuple[License, str], draft: Draft, wanted: StepLicense) -> bool:
-        license, fingerprint = before  # noqa: A001 - the word of the field
+        license, fingerprint = before
         in_force = license.state_at(self._clock()) is LicenseState.ACTIVE
         return in_force and fingerprint == self._issuing.fingerprint(draft, wanted.attributes)
 
@@ -93,7 +93,7 @@ def _draft(wanted: StepLicense) -> Draft:
     )
 
 
-def _output(license: License) -> dict[str, str]:  # noqa: A002 - the word of the field
+def _output(license: License) -> dict[str, str]:
     return {
         "license_id": license.license_id,
         "identifier": str(license.identifier),

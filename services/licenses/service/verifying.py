@@ -37,7 +37,7 @@ class Verifying:
             return Verdict((Check(CheckName.IDENTIFIER, refusal.reason), *unchecked(_AFTER_IDENTIFIER)))
         known_type = self._catalogue.get(identifier.type_code) is not None
         found = await self._store.find_identified(identifier)
-        license = None if found is None else found[0]  # noqa: A001 - the word of the field
+        license = None if found is None else found[0]
         checks = (
             Check(CheckName.IDENTIFIER),
             Check(CheckName.TYPE, "" if known_type else "LICENSE_TYPE_UNKNOWN"),
@@ -62,18 +62,18 @@ class Verifying:
         if examination.identifier is None:
             return Verdict((*examination.checks, *unchecked((CheckName.RECORD, CheckName.STATE))))
         found = await self._store.find_identified(examination.identifier)
-        license = None if found is None else found[0]  # noqa: A001 - the word of the field
+        license = None if found is None else found[0]
         same_words = found is not None and found[1] == examination.words
         checks = (*examination.checks, check_record(license, same_words=same_words), check_state(license, now))
         return await self._told(checks, license, caller)
 
-    def _dates(self, license: License | None) -> Check:  # noqa: A002 - the word of the field
+    def _dates(self, license: License | None) -> Check:
         if license is None:
             return unchecked((CheckName.DATES,))[0]
         expired = license.state_at(self._clock()) is LicenseState.EXPIRED
         return Check(CheckName.DATES, "LICENSE_EXPIRED" if expired else "")
 
-    async def _told(self, checks: tuple[Check, ...], license: License | None, caller: Caller) -> Verdict:  # noqa: A002
+    async def _told(self, checks: tuple[Check, ...], license: License | None, caller: Caller) -> Verdict:
         """Give the verdict; the holder can see who asked. Without a record there is nobody to tell about."""
         if license is None:
             return Verdict(checks)

@@ -33,7 +33,7 @@ def to_license(row: Row[Any]) -> License:
     )
 
 
-def from_license(license: License, content: Content, keyring: Keyring) -> dict[str, Any]:  # noqa: A002
+def from_license(license: License, content: Content, keyring: Keyring) -> dict[str, Any]:
     """Write a license as a row, sealed for this license only."""
     return {
         "license_id": license.license_id,

@@ -49,7 +49,7 @@ class SqlLicensesTx(Tx):
         row = (await self.connection.execute(query.with_for_update())).one_or_none()
         return None if row is None else (to_license(row), row.fingerprint)
 
-    async def add(self, license: License, content: Content) -> None:  # noqa: A002 - the word of the field
+    async def add(self, license: License, content: Content) -> None:
         """Add a version and who may read it.
 
         Raises:
@@ -65,7 +65,7 @@ class SqlLicensesTx(Tx):
         ]
         await self.connection.execute(reader_table.insert(), readers)
 
-    async def save(self, license: License) -> None:  # noqa: A002 - the word of the field
+    async def save(self, license: License) -> None:
         """Save the state; nothing else of a version ever changes."""
         await self.connection.execute(
             update(license_table)
@@ -142,7 +142,7 @@ class SqlLicensesStore(Store[SqlLicensesTx]):
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else (to_license(row), row.words)
 
-    async def content(self, license: License) -> Content:  # noqa: A002 - the word of the field
+    async def content(self, license: License) -> Content:
         """Open what a license says."""
         query = select(license_table).where(license_table.c.license_id == license.license_id)
         async with self.reading() as connection:
