@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kinds of adapter that the exchange knows, each made from its settings."""
+
+from services.exchange.adapters.connector import ConnectorAdapter, ConnectorHub
+from services.exchange.adapters.rest import RestAdapter
+from services.exchange.adapters.sql import SqlAdapter
+from services.exchange.domain.resource import Resource
+from services.exchange.domain.settings import AdapterKind, RestSettings, SqlSettings
+from services.exchange.service.ports import Adapter, Adapters
+
+
+def adapters(hub: ConnectorHub) -> Adapters:
+    """Give the three kinds; a benchmark or a test may pass others to the service instead."""
+
+    def connector(resource: Resource) -> Adapter:
+        return ConnectorAdapter(hub, resource.provider)
+
+    return {AdapterKind.SQL: _sql, AdapterKind.REST: _rest, AdapterKind.CONNECTOR: connector}
+
+
+def _sql(resource: Resource) -> Adapter:
+    if not isinstance(resource.settings, SqlSettings):
+        raise TypeError("An SQL adapter needs SQL settings.")
+    return SqlAdapter(resource.settings)
+
+
+def _rest(resource: Resource) -> Adapter:
+    if not isinstance(resource.settings, RestSettings):
+        raise TypeError("A REST adapter needs REST settings.")
+    return RestAdapter(resource.settings)

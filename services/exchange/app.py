@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the exchange's objects meet."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+
+from tongban.exchange.v1 import exchange_service_pb2_grpc as doors
+from tongban.identity.v1.identity_events_pb2 import AgencyChanged
+from tongban.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
+
+from services.exchange.adapters.connector import ConnectorHub
+from services.exchange.adapters.kinds import adapters as known_adapters
+from services.exchange.adapters.watched import watched
+from services.exchange.clients import PersonsClient, StepsClient
+from services.exchange.config import Settings
+from services.exchange.events import ALL_TOPICS, TOPICS, ExchangeEvents, RulebookEvents, encode
+from services.exchange.rpc import CatalogueRpc, ConnectorRpc, ExchangeRpc
+from services.exchange.service.broker import Broker
+from services.exchange.service.catalogue import CatalogueService
+from services.exchange.service.ports import Adapters, Persons, Steps
+from services.exchange.service.providers import Limits, Providers
+from services.exchange.service.queries import QueryService
+from services.exchange.service.quotas import Quotas
+from services.exchange.service.rulebook import Rulebook
+from services.exchange.service.steps import StepService
+from services.exchange.service.subjects import Subjects
+from services.exchange.service.upkeep import keep_clean, keep_fresh
+from services.exchange.store import ExchangeStore
+from services.kit.caller import Caller, CallerKind
+from services.kit.errors import Unavailable
+from services.kit.ledger import LedgerRpc
+from services.kit.runtime import App, Runtime
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings,
+    runtime: Runtime,
+    *,
+    adapters: Adapters | None = None,
+    persons: Persons | None = None,
+    steps: Steps | None = None,
+) -> AsyncIterator[App]:
+    """Open the exchange and close it again.
+
+    Args:
+        settings: every knob.
+        runtime: what the kit has opened.
+        adapters: other ways to reach providers, e.g. a register in memory for a benchmark; the three kinds if left out.
+        persons: something else than identity to find persons at.
+        steps: something else than the gateway to read steps' inputs from.
+    """
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(ExchangeStore.open(runtime, encode=encode))
+        rulebook = Rulebook(
+            store, clock=runtime.clock, monotonic=time.monotonic, age_seconds_max=settings.grants_age_seconds_max
+        )
+        await rulebook.refresh()
+        quotas = Quotas(store, clock=runtime.clock, monotonic=time.monotonic)
+        stack.push_async_callback(_returned, quotas)
+        hub = ConnectorHub(clock=runtime.clock, in_flight_max=settings.connector_in_flight_max)
+        kinds = known_adapters(hub) if adapters is None else adapters
+        providers = Providers(
+            {kind: watched(factory, runtime.telemetry) for kind, factory in kinds.items()},
+            monotonic=time.monotonic,
+            limits=Limits(
+                in_flight_max=settings.provider_in_flight_max,
+                failures_max=settings.provider_failures_max,
+                open_seconds=settings.provider_rest_seconds,
+            ),
+        )
+        stack.push_async_callback(providers.close)
+        stack.callback(hub.close)
+        people = PersonsClient(runtime.peer("identity")) if persons is None else persons
+        subjects = Subjects(people, store, monotonic=time.monotonic)
+        broker = Broker(subjects, quotas, providers)
+        queries = QueryService(store, rulebook, subjects, broker, clock=runtime.clock)
+        answering = StepService(
+            store,
+            rulebook,
+            subjects,
+            broker,
+            StepsClient(runtime.peer("gateway")) if steps is None else steps,
+            clock=runtime.clock,
+            caller=Caller(CallerKind.SERVICE, "exchange", actor=runtime.identity.spiffe_id),
+            answer_days=settings.answer_days,
+        )
+        catalogue = CatalogueService(store, rulebook, clock=runtime.clock, region=settings.region)
+        yield App(
+            name="exchange",
+            rpc=[
+                (doors.add_ExchangeServiceServicer_to_server, ExchangeRpc(queries, answering)),
+                (doors.add_CatalogueServiceServicer_to_server, CatalogueRpc(catalogue)),
+                (doors.add_ConnectorServiceServicer_to_server, ConnectorRpc(hub, rulebook)),
+                (add_LedgerServiceServicer_to_server, LedgerRpc(store.ledger)),
+            ],
+            store=store,
+            routes=ExchangeEvents(answering).routes,
+            topics=TOPICS,
+            hears_all={**RulebookEvents(rulebook).routes, AgencyChanged: runtime.rights.on_agency_changed},
+            all_topics=ALL_TOPICS,
+            background=[
+                partial(keep_fresh, rulebook, age_seconds_max=settings.grants_age_seconds_max),
+                partial(keep_clean, answering),
+            ],
+            ready={"grants": rulebook.ready},
+        )
+
+
+async def _returned(quotas: Quotas) -> None:
+    """Give back calls that were counted ahead; where the database is gone, they count as made."""
+    with suppress(Unavailable):
+        await quotas.close()

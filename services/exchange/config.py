@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every knob of the exchange service, read from EXCHANGE_* at start."""
+
+from pydantic import Field
+
+from services.kit.config import Common
+
+
+class Settings(Common):
+    """What can be set; the common knobs are the kit's."""
+
+    grants_age_seconds_max: float = Field(
+        default=30, ge=3, le=300, description="Oldest that grants in memory may be; beyond it nothing is answered."
+    )
+    answer_days: int = Field(
+        default=30, ge=1, le=365, description="Days that the answer of a step is kept for the gateway, sealed."
+    )
+    provider_in_flight_max: int = Field(
+        default=256, ge=1, le=10_000, description="Questions open at one provider at once, per process."
+    )
+    provider_failures_max: int = Field(
+        default=5, ge=1, le=1_000, description="Failures in a row after which a provider is left alone for a while."
+    )
+    provider_rest_seconds: float = Field(
+        default=10, gt=0, le=600, description="How long a failing provider is left alone before one question tries it."
+    )
+    connector_in_flight_max: int = Field(
+        default=100, ge=1, le=10_000, description="Questions open on one line of a connector at once."
+    )

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything the exchange refuses, in words; the reason is the class's name in capitals."""
+
+from services.kit.errors import Code, NotFound, Refusal
+
+
+class NoGrant(Refusal):
+    """Nobody gave the asking agency this resource; one that doesn't exist reads the same, so codes can't be probed."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class GrantExpired(Refusal):
+    """There was a grant, and its last moment has passed."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class PurposeNotGranted(Refusal):
+    """The grant holds, but for other purposes."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class FieldNotGranted(Refusal):
+    """A field was asked for, or compared, that the grant does not give."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class QuotaExceeded(Refusal):
+    """The calls of this day (UTC+8) are used up."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
+class NotOwnRecord(Refusal):
+    """A resident may ask about nobody but themselves."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class SharingRefused(Refusal):
+    """The resource is not shared, by law; no grant can change that."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class ProviderUnavailable(Refusal):
+    """The provider did not answer in time, or is not asked for a while because it kept failing. A retry may help."""
+
+    code = Code.UNAVAILABLE
+
+
+class ProviderBusy(Refusal):
+    """As many questions are open at the provider as it is given at once."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
+class ProviderAnswerInvalid(Refusal):
+    """The provider answered with something that can't be passed on: wrong types, too large, or about somebody else."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class ResourceNotFound(NotFound):
+    """There is no such resource in the catalogue."""
+
+
+class GrantNotFound(NotFound):
+    """There is no such grant."""
+
+
+class GrantRevoked(Refusal):
+    """The grant was taken back before."""
+
+
+class AnswerNotFound(NotFound):
+    """There is no such answer, or its time is over."""
+
+
+class ResourceNotOwned(Refusal):
+    """A connector offers a resource that another agency provides, or one that is not reached by connector."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class HelloMissing(Refusal):
+    """A connector must say first which resources it serves, and only once."""
+
+
+class RegionNotServed(Refusal):
+    """This node serves its own region; the resource belongs to another."""
+
+
+def retry_helps(refusal: Refusal) -> bool:
+    """Tell whether a step refused so may succeed later without anybody changing the case."""
+    return isinstance(refusal, ProviderUnavailable | ProviderBusy | ProviderAnswerInvalid | QuotaExceeded)

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exchange's gRPC doorway."""
+
+from services.exchange.rpc.catalogue import CatalogueRpc
+from services.exchange.rpc.connector import ConnectorRpc
+from services.exchange.rpc.exchange import ExchangeRpc
+
+__all__ = ["CatalogueRpc", "ConnectorRpc", "ExchangeRpc"]

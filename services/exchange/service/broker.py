@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asks a provider under a permit and believes the answer as far as it can be checked; knows nothing of the ledger."""
+
+import json
+
+from services.exchange.domain.answer import Scalar, accept
+from services.exchange.domain.inquiry import Inquiry, Subject
+from services.exchange.domain.permit import Permit
+from services.exchange.service.providers import Providers
+from services.exchange.service.quotas import Quotas
+from services.exchange.service.subjects import Subjects
+
+
+class Broker:
+    """One question, one answer."""
+
+    def __init__(self, subjects: Subjects, quotas: Quotas, providers: Providers) -> None:
+        self._subjects = subjects
+        self._quotas = quotas
+        self._providers = providers
+
+    async def ask(
+        self, permit: Permit, subject: Subject, *, purpose: str, grantee: str, case_id: str
+    ) -> dict[str, Scalar] | None:
+        """Give the permitted fields of the subject's record, None where the provider has none.
+
+        Raises QuotaExceeded, ProviderUnavailable, ProviderBusy, ProviderAnswerInvalid, RemoteRefusal, Unavailable.
+        """
+        await self._quotas.take(permit.grant_id, permit.daily_quota)
+        key = await self._subjects.key(
+            subject, purpose=purpose, basis=permit.basis, on_behalf_of=grantee, case_id=case_id
+        )
+        inquiry = Inquiry(
+            resource=permit.resource.code,
+            subject_key=key,
+            fields=permit.fields,
+            timeout_seconds=permit.resource.timeout_ms / 1000,
+        )
+        record = await self._providers.ask(permit.resource, inquiry)
+        return None if record is None else accept(record, fields=permit.fields, subject_key=key)
+
+
+def canonical(values: object) -> bytes:
+    """Canonical JSON of an answer, whose keyed digest stands in the leaf."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

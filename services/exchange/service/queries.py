@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Query and Verify: nothing is answered or refused about somebody without a durable leaf."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.exchange.domain.answer import Scalar
+from services.exchange.domain.comparison import compare
+from services.exchange.domain.inquiry import Query, Subject, SubjectKind, Verification, check_words
+from services.exchange.domain.permit import Permit
+from services.exchange.domain.refusals import NotOwnRecord
+from services.exchange.service.broker import Broker, canonical
+from services.exchange.service.ports import Store
+from services.exchange.service.rulebook import Rulebook
+from services.exchange.service.subjects import Subjects
+from services.kit.caller import Caller, CallerKind
+from services.kit.clock import Clock
+from services.kit.errors import NotFound, Refusal, RequestInvalid, Violation
+from services.kit.ledger.access import Access, Receipt
+
+RIGHT = "exchange.query"
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The permitted fields of one record."""
+
+    values: dict[str, Scalar] = field(repr=False)
+    grant_id: str
+    provider: str
+    answer_time: datetime
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Yes or no, in all and per field."""
+
+    matched: bool
+    fields: dict[str, bool]
+    grant_id: str
+    receipt: Receipt
+
+
+class QueryService:
+    """Brokers questions between agencies, and residents' questions about themselves."""
+
+    def __init__(self, store: Store, rulebook: Rulebook, subjects: Subjects, broker: Broker, *, clock: Clock) -> None:
+        self._store = store
+        self._rulebook = rulebook
+        self._subjects = subjects
+        self._broker = broker
+        self._clock = clock
+
+    async def query(self, query: Query, caller: Caller) -> Answered:
+        """Give the granted fields that were asked for. A resident asks under the grant of `on_behalf_of`."""
+        check_words(
+            resource=query.resource, purpose=query.purpose, fields=query.fields, on_behalf_of=query.on_behalf_of
+        )
+        grantee = _grantee(caller, query.on_behalf_of)
+        on_behalf_of = query.on_behalf_of if caller.kind is CallerKind.CITIZEN else ""
+        access = _Asked("query", query.resource, query.subject, query.purpose, query.case_id, on_behalf_of)
+        try:
+            _must_be_own(caller, query.subject)
+            permit = self._rulebook.permit_query(grantee, query.resource, purpose=query.purpose, fields=query.fields)
+        except Refusal as refusal:
+            await self._refused(access, query.fields, refusal)
+            raise
+        leaf = await self._leaf(access, permit)
+        async with self._store.ledger.account(leaf) as entry:
+            values = await self._broker.ask(
+                permit, query.subject, purpose=query.purpose, grantee=grantee, case_id=query.case_id
+            )
+            if values is None:
+                raise NotFound("The provider has no record of the subject.")
+            receipt = await entry.answered(fields=permit.fields, digest=self._store.digest(canonical(values)))
+        return Answered(values, permit.grant_id, permit.resource.provider, self._clock(), receipt)
+
+    async def verify(self, question: Verification, caller: Caller) -> Verified:
+        """Compare values with the record. No record matches nothing: whether there is one is not told."""
+        caller.must(RIGHT)
+        names = tuple(sorted(question.values))
+        check_words(resource=question.resource, purpose=question.purpose, fields=names)
+        grantee = caller.agency or caller.id
+        access = _Asked("verify", question.resource, question.subject, question.purpose, question.case_id, "")
+        try:
+            permit = self._rulebook.permit_verify(grantee, question.resource, purpose=question.purpose, fields=names)
+        except Refusal as refusal:
+            await self._refused(access, names, refusal)
+            raise
+        leaf = await self._leaf(access, permit)
+        async with self._store.ledger.account(leaf) as entry:
+            found = await self._broker.ask(
+                permit, question.subject, purpose=question.purpose, grantee=grantee, case_id=question.case_id
+            )
+            fields = compare(question.values, found or {})
+            receipt = await entry.answered(fields=names, digest=self._store.digest(canonical(fields)))
+        return Verified(all(fields.values()), fields, permit.grant_id, receipt)
+
+    async def _leaf(self, asked: "_Asked", permit: Permit) -> Access:
+        subject_id = await self._subjects.subject_id(asked.subject, purpose=asked.purpose, case_id=asked.case_id)
+        return asked.access(subject_id, basis=permit.basis, fields=permit.fields)
+
+    async def _refused(self, asked: "_Asked", fields: Sequence[str], refusal: Refusal) -> None:
+        """Account for a refusal before anybody was asked: the subject may see who tried."""
+        resource = self._rulebook.resource(asked.resource)
+        known = resource.field_names if resource is not None else frozenset[str]()
+        subject_id = await self._subjects.subject_id(asked.subject, purpose=asked.purpose, case_id=asked.case_id)
+        shown = tuple(name for name in dict.fromkeys(fields) if name in known)
+        await self._store.ledger.append(asked.access(subject_id, fields=shown, outcome=refusal.reason))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What every leaf of one question has in common."""
+
+    operation: str
+    resource: str
+    subject: Subject
+    purpose: str
+    case_id: str
+    on_behalf_of: str
+
+    def access(self, subject_id: str, *, fields: tuple[str, ...], basis: str = "", outcome: str = "answered") -> Access:
+        return Access(
+            operation=self.operation,
+            subject_id=subject_id,
+            purpose=self.purpose,
+            basis=basis,
+            fields=fields,
+            resource=self.resource,
+            on_behalf_of=self.on_behalf_of,
+            case_id=self.case_id,
+            outcome=outcome,
+        )
+
+
+def _grantee(caller: Caller, on_behalf_of: str) -> str:
+    """Give the USCC whose grant counts; an agency asks for itself alone."""
+    if caller.kind is CallerKind.CITIZEN:
+        if not on_behalf_of:
+            raise RequestInvalid(
+                "A resident asks on behalf of an agency.",
+                violations=[Violation("on_behalf_of", "The USCC of the agency that the matter asks for.")],
+            )
+        return on_behalf_of
+    caller.must(RIGHT)
+    own = caller.agency or caller.id
+    if on_behalf_of not in {"", own}:
+        raise RequestInvalid(
+            "An agency asks for itself.", violations=[Violation("on_behalf_of", "Empty for agencies.")]
+        )
+    return own
+
+
+def _must_be_own(caller: Caller, subject: Subject) -> None:
+    if caller.kind is not CallerKind.CITIZEN:
+        return
+    if subject.kind is not SubjectKind.SUBJECT_ID or subject.value != caller.id:
+        raise NotOwnRecord("A resident may ask about nobody but themselves.")
