@@ -95,7 +95,7 @@ def _text(given: Struct, name: str) -> str:
     return value.string_value
 
 
-def _kind_of(number: str) -> identity_pb2.NumberKind:
+def _kind_of(number: str) -> "identity_pb2.NumberKind.ValueType":
     """Tell the kind of a number by its form; synthetic citizen numbers begin with 99, as no real number does."""
     if number.startswith(_PERMIT_REGIONS):
         return identity_pb2.NUMBER_KIND_RESIDENCE_PERMIT

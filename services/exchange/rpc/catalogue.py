@@ -20,24 +20,18 @@ class CatalogueRpc(exchange_service_pb2_grpc.CatalogueServiceServicer):
     def __init__(self, service: CatalogueService) -> None:
         self._service = service
 
-    async def PutResource(  # type: ignore[override] # the generated base is for the synchronous server
-        self, request: pb.PutResourceRequest, context: Context
-    ) -> pb.PutResourceResponse:
+    async def PutResource(self, request: pb.PutResourceRequest, context: Context) -> pb.PutResourceResponse:
         """Create or replace a resource."""
         resource = await self._service.put_resource(resource_from(request.resource), current_caller())
         return pb.PutResourceResponse(resource=resource_to(resource, settings=True))
 
-    async def GetResource(  # type: ignore[override] # the generated base is for the synchronous server
-        self, request: pb.GetResourceRequest, context: Context
-    ) -> pb.GetResourceResponse:
+    async def GetResource(self, request: pb.GetResourceRequest, context: Context) -> pb.GetResourceResponse:
         """Read one resource."""
         caller = current_caller()
         resource = await self._service.get_resource(request.code, caller)
         return pb.GetResourceResponse(resource=resource_to(resource, settings=_may_see_settings(caller)))
 
-    async def ListResources(  # type: ignore[override] # the generated base is for the synchronous server
-        self, request: pb.ListResourcesRequest, context: Context
-    ) -> pb.ListResourcesResponse:
+    async def ListResources(self, request: pb.ListResourcesRequest, context: Context) -> pb.ListResourcesResponse:
         """List resources by code."""
         caller = current_caller()
         page = await self._service.list_resources(
@@ -48,9 +42,7 @@ class CatalogueRpc(exchange_service_pb2_grpc.CatalogueServiceServicer):
             resources=[resource_to(each, settings=settings) for each in page.rows], next_page_token=page.next_token
         )
 
-    async def CreateGrant(  # type: ignore[override] # the generated base is for the synchronous server
-        self, request: pb.CreateGrantRequest, context: Context
-    ) -> pb.CreateGrantResponse:
+    async def CreateGrant(self, request: pb.CreateGrantRequest, context: Context) -> pb.CreateGrantResponse:
         """Create a grant."""
         given = request.grant
         command = CreateGrant(
@@ -66,16 +58,12 @@ class CatalogueRpc(exchange_service_pb2_grpc.CatalogueServiceServicer):
         )
         return pb.CreateGrantResponse(grant=grant_to(await self._service.create_grant(command, current_caller())))
 
-    async def RevokeGrant(  # type: ignore[override] # the generated base is for the synchronous server
-        self, request: pb.RevokeGrantRequest, context: Context
-    ) -> pb.RevokeGrantResponse:
+    async def RevokeGrant(self, request: pb.RevokeGrantRequest, context: Context) -> pb.RevokeGrantResponse:
         """Take a grant back."""
         command = RevokeGrant(request_id=request.request_id, grant_id=request.grant_id, grounds=request.grounds)
         return pb.RevokeGrantResponse(grant=grant_to(await self._service.revoke_grant(command, current_caller())))
 
-    async def ListGrants(  # type: ignore[override] # the generated base is for the synchronous server
-        self, request: pb.ListGrantsRequest, context: Context
-    ) -> pb.ListGrantsResponse:
+    async def ListGrants(self, request: pb.ListGrantsRequest, context: Context) -> pb.ListGrantsResponse:
         """List grants, newest first."""
         page = await self._service.list_grants(
             resource=request.resource,

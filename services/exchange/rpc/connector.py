@@ -33,7 +33,7 @@ class ConnectorRpc(exchange_service_pb2_grpc.ConnectorServiceServicer):
         self._hub = hub
         self._rulebook = rulebook
 
-    async def Connect(  # type: ignore[override] # the generated base is for the synchronous server
+    async def Connect(
         self, request_iterator: AsyncIterator[pb.ConnectRequest], context: Context
     ) -> AsyncIterator[pb.ConnectResponse]:
         """Send work and match answers. Whatever ends the line fails its open work at once."""

@@ -23,9 +23,7 @@ class ExchangeRpc(exchange_service_pb2_grpc.ExchangeServiceServicer):
         self._queries = queries
         self._steps = steps
 
-    async def Query(  # type: ignore[override] # the generated base is for the synchronous server
-        self, request: pb.QueryRequest, context: Context
-    ) -> pb.QueryResponse:
+    async def Query(self, request: pb.QueryRequest, context: Context) -> pb.QueryResponse:
         """Ask one resource about one subject."""
         query = Query(
             resource=request.resource,
@@ -45,9 +43,7 @@ class ExchangeRpc(exchange_service_pb2_grpc.ExchangeServiceServicer):
         response.answer_time.FromDatetime(answer.answer_time)
         return response
 
-    async def Verify(  # type: ignore[override] # the generated base is for the synchronous server
-        self, request: pb.VerifyRequest, context: Context
-    ) -> pb.VerifyResponse:
+    async def Verify(self, request: pb.VerifyRequest, context: Context) -> pb.VerifyResponse:
         """Compare values with a resource."""
         question = Verification(
             resource=request.resource,
@@ -64,9 +60,7 @@ class ExchangeRpc(exchange_service_pb2_grpc.ExchangeServiceServicer):
             receipt=answer.receipt.to_wire(),
         )
 
-    async def GetAnswer(  # type: ignore[override] # the generated base is for the synchronous server
-        self, request: pb.GetAnswerRequest, context: Context
-    ) -> pb.GetAnswerResponse:
+    async def GetAnswer(self, request: pb.GetAnswerRequest, context: Context) -> pb.GetAnswerResponse:
         """Hand over the answer of a step."""
         kept = await self._steps.collect(request.answer_id)
         return pb.GetAnswerResponse(case_id=kept.case_id, values=values_to(kept.values))

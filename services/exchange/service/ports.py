@@ -76,7 +76,7 @@ class Ledger(Protocol):
 class Transaction(Protocol):
     """One change: rows, guard, facts and leaf together or not at all."""
 
-    async def first_sight(self, id: str) -> bool:  # noqa: A002 - the kit's word
+    async def first_sight(self, id: str) -> bool:
         """Tell whether this request or delivery has had no effect yet."""
 
     async def record(self, fact: object) -> None:

@@ -13,10 +13,10 @@ _CLEANING_SECONDS = 3600.0
 
 async def keep_fresh(rulebook: Rulebook, *, age_seconds_max: float) -> None:
     """Read what changed three times within the age that is allowed, so that one failure refuses nobody."""
+    refreshed = True
     while True:
-        await asyncio.sleep(age_seconds_max / 3)
-        while not await _refreshed(rulebook):
-            await asyncio.sleep(_RETRY_SECONDS)
+        await asyncio.sleep(age_seconds_max / 3 if refreshed else _RETRY_SECONDS)
+        refreshed = await _refreshed(rulebook)
 
 
 async def keep_clean(steps: StepService) -> None:
