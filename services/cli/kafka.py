@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Kafka broker of our own (KRaft, one node, loopback) for the full profile and for tests, from the jars of deploy/kafka."""
+
+import base64
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from services.kit.errors import StartupError
+
+JARS: Final = Path(__file__).parents[2] / "deploy" / "kafka" / "libs"
+START_SECONDS: Final = 90.0
+STOP_SECONDS: Final = 20.0
+HEAP: Final = "384m"
+
+_PROPERTIES: Final = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=BROKER://127.0.0.1:{port}
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=BROKER
+controller.listener.names=CONTROLLER
+log.dirs={data}
+auto.create.topics.enable=false
+num.partitions=6
+group.initial.rebalance.delay.ms=0
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+num.network.threads=2
+num.io.threads=4
+log.cleaner.dedupe.buffer.size=4194304
+"""
+_LOG4J: Final = """\
+status=error
+appender.file.type=File
+appender.file.name=file
+appender.file.fileName={log}
+appender.file.layout.type=PatternLayout
+appender.file.layout.pattern=%d{{ISO8601}} %p %c{{1}} - %m%n
+rootLogger.level=warn
+rootLogger.appenderRef.file.ref=file
+logger.server.name=kafka.server
+logger.server.level=info
+logger.server.appenderRef.file.ref=file
+logger.server.additivity=false
+"""
+
+
+class KafkaMissing(StartupError):  # noqa: N818 - it states what is so
+    """Java or the jars are not here."""
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """A running broker; it outlives the process that started it unless that stops it."""
+
+    folder: Path
+    port: int
+    pid: int
+    _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False, compare=False)
+
+    @property
+    def url(self) -> str:
+        """What a service's `events` setting says."""
+        return f"kafka://127.0.0.1:{self.port}"
+
+    @classmethod
+    def start(cls, folder: Path, *, port: int = 0, jars: Path = JARS) -> "Kafka":
+        """Start the broker of this folder, formatted on first use, and wait until it serves.
+
+        Args:
+            folder: data, settings and log of the broker.
+            port: where it listens on 127.0.0.1; 0 takes that of the last start, or a free one.
+            jars: where `make` has put Kafka's jars.
+
+        Raises:
+            KafkaMissing: Java or the jars are not here.
+            StartupError: it does not start; the sentence names its log.
+        """
+        java = _java(jars)
+        folder = folder.resolve()
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+        port, controller = _ports(folder, port)
+        (folder / "server.properties").write_text(
+            _PROPERTIES.format(port=port, controller=controller, data=folder / "data")
+        )
+        (folder / "log4j2.properties").write_text(_LOG4J.format(log=folder / "kafka.log"))
+        if not (folder / "data" / "meta.properties").exists():
+            _format(java, folder, jars)
+        with (folder / "kafka.out").open("ab") as out:
+            process = subprocess.Popen(
+                [*_command(java, folder, jars), "kafka.Kafka", "server.properties"],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        (folder / "kafka.pid").write_text(str(process.pid))
+        _wait(process, folder, port)
+        return cls(folder=folder, port=port, pid=process.pid, _process=process)
+
+    @classmethod
+    def running(cls, folder: Path) -> "Kafka | None":
+        """The broker that runs on this folder, if one does."""
+        try:
+            pid = int((folder / "kafka.pid").read_text())
+            port = int((folder / "ports").read_text().split()[0])
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (OSError, ValueError):
+            return None
+        return cls(folder=folder, port=port, pid=pid) if b"kafka.Kafka" in command else None
+
+    def stop(self) -> None:
+        """Shut down cleanly; by force after 20 s."""
+        if _signal(self.pid, signal.SIGTERM) and not self._gone():
+            self.kill()
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if _signal(self.pid, signal.SIGKILL):
+            self._gone()
+
+    def _gone(self) -> bool:
+        """Whether the process ends in time; reaped where it is our child."""
+        until = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < until:
+            ended = self._process.poll() is not None if self._process else not Path(f"/proc/{self.pid}").exists()
+            if ended:
+                return True
+            time.sleep(0.05)
+        return False
+
+
+def _java(jars: Path) -> str:
+    java = shutil.which("java")
+    if java is None:
+        raise KafkaMissing("Java 17 or newer is needed for Kafka and is not on the PATH.")
+    if not any(jars.glob("kafka_*.jar")):
+        raise KafkaMissing(f"Kafka's jars are not in {jars}; `make stack` and `make setup` fetch them.")
+    return java
+
+
+def _ports(folder: Path, wanted: int) -> tuple[int, int]:
+    """The ports of the last start where nothing else was asked for: clients find the broker again after a restart."""
+    kept = folder / "ports"
+    if kept.exists():
+        port, controller = (int(each) for each in kept.read_text().split())
+        if wanted in (0, port):
+            return port, controller
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", wanted))
+        two.bind(("127.0.0.1", 0))
+        port, controller = one.getsockname()[1], two.getsockname()[1]
+    kept.write_text(f"{port} {controller}\n")
+    return port, controller
+
+
+def _command(java: str, folder: Path, jars: Path) -> list[str]:
+    return [
+        java,
+        f"-Xmx{HEAP}",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}",
+        "-cp",
+        f"{jars.resolve()}/*",
+    ]
+
+
+def _format(java: str, folder: Path, jars: Path) -> None:
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
+    command = [*_command(java, folder, jars), "kafka.tools.StorageTool"]
+    done = subprocess.run(
+        [*command, "format", "-t", cluster, "-c", "server.properties"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=START_SECONDS,
+    )
+    if done.returncode:
+        (folder / "kafka.out").write_text(done.stdout + done.stderr)
+        raise StartupError(f"Kafka's storage can't be formatted; see {folder / 'kafka.out'}.")
+
+
+def _wait(process: "subprocess.Popen[bytes]", folder: Path, port: int) -> None:
+    """Ready is when it says so: the port opens earlier, while requests still fail."""
+    started = time.monotonic()
+    log = folder / "kafka.log"
+    begin = log.stat().st_size if log.exists() else 0
+    while time.monotonic() - started < START_SECONDS:
+        if process.poll() is not None:
+            raise StartupError(f"Kafka ended while starting; see {log} and {folder / 'kafka.out'}.")
+        if log.exists():
+            with log.open("rb") as file:
+                file.seek(begin)
+                if b"Kafka Server started" in file.read():
+                    return
+        time.sleep(0.1)
+    process.kill()
+    raise StartupError(f"Kafka does not start on port {port}; see {log}.")
+
+
+def _signal(pid: int, number: signal.Signals) -> bool:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The REST door over the fake gateway, and a client that speaks to it without a socket."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+from fastapi import FastAPI
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from services.gateway.rest.app import build_app
+from services.gateway.rest.limits import Limits
+from services.kit.telemetry import Telemetry
+from starlette.routing import BaseRoute
+
+from tests.support.gateway_fake import NOW, FakeGateway, FakeVerifier
+
+MOTHER = {"authorization": "Bearer citizen:mother"}
+OTHER = {"authorization": "Bearer citizen:other"}
+
+
+@dataclass
+class Doorway:
+    """Everything that a test touches."""
+
+    client: httpx.AsyncClient
+    gateway: FakeGateway
+    app: FastAPI
+    spans: InMemorySpanExporter
+    failing: dict[str, str]
+
+
+@asynccontextmanager
+async def doorway(
+    *,
+    limits: Limits | None = None,
+    sandbox: bool = True,
+    sample_ratio: float = 1.0,
+    gateway: FakeGateway | None = None,
+    console: Sequence[BaseRoute] = (),
+    larger_bodies: Mapping[str, int] | None = None,
+) -> AsyncIterator[Doorway]:
+    """Open the door and a client of it."""
+    gateway = gateway or FakeGateway()
+    spans = InMemorySpanExporter()
+    telemetry = Telemetry("gateway", sample_ratio=sample_ratio, processors=[SimpleSpanProcessor(spans)])
+    failing: dict[str, str] = {}
+
+    async def ready() -> Mapping[str, str]:
+        return failing
+
+    app = build_app(
+        gateway,
+        FakeVerifier(),
+        telemetry=telemetry,
+        ready=ready,
+        limits=limits,
+        sandbox=sandbox,
+        sample_ratio=sample_ratio,
+        clock=lambda: NOW,
+        console=console,
+        larger_bodies=larger_bodies,
+    )
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client:
+        yield Doorway(client, gateway, app, spans, failing)
+    telemetry.close()
+
+
+async def draft(door: Doorway, key: str = "k-1", **answers: str) -> dict[str, object]:
+    """Open a draft as the mother."""
+    response = await door.client.post(
+        "/api/v1/cases", json={"matter": "birth", "answers": answers}, headers={**MOTHER, "idempotency-key": key}
+    )
+    assert response.status_code == 201, response.text
+    body: dict[str, object] = response.json()
+    return body
