@@ -9,11 +9,11 @@ import httpx
 from fastapi import FastAPI
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from starlette.routing import BaseRoute
+
 from services.gateway.rest.app import build_app
 from services.gateway.rest.limits import Limits
 from services.kit.telemetry import Telemetry
-from starlette.routing import BaseRoute
-
 from tests.support.gateway_fake import NOW, FakeGateway, FakeVerifier
 
 MOTHER = {"authorization": "Bearer citizen:mother"}

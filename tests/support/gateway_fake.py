@@ -232,7 +232,7 @@ class FakeGateway(GatewayService):
                 )
         raise CaseNotFound("There is no such case.")
 
-    async def licenses(self, *, page_size: int = 0, page_token: str = "") -> Page[LicenseView]:
+    async def licenses(self, *, page_size: int = 0, page_token: str = "") -> Page[LicenseView]:  # noqa: ARG002
         self._check()
         decode_token(page_token)
         return Page(rows=(LICENSE,))
@@ -243,7 +243,7 @@ class FakeGateway(GatewayService):
             raise LicenseNotFound("There is no such license of yours.")
         return dataclasses.replace(LICENSE, credential="eyJ.eyJ.sig~d1~", attributes={"child_name": "安宁"})
 
-    async def accesses(self, *, page_size: int = 0, page_token: str = "") -> AccessPage:
+    async def accesses(self, *, page_size: int = 0, page_token: str = "") -> AccessPage:  # noqa: ARG002
         self._check()
         return AccessPage(rows=(ACCESS,), next_token="", missing=("exchange",))
 
@@ -255,7 +255,7 @@ class FakeGateway(GatewayService):
             PersonaView("operator-1", "operator", Text("运维一", "Operator one"), {}),
         )
 
-    async def issue_token(self, *, grant_type: str, persona: str) -> TokenView:
+    async def issue_token(self, *, grant_type: str, persona: str) -> TokenView:  # noqa: ARG002
         self._check()
         roles = {"mother-1": "citizen:mother", "operator-1": "operator:op:gateway.cases"}
         if persona not in roles:
