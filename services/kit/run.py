@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process around a service: settings, loop, signals, exit code. One place decides how a process starts and stops."""
+"""The process around a service: settings, loop, signals, exit code. One place decides how processes start and stop."""
 
 import asyncio
 import os

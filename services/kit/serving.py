@@ -135,7 +135,8 @@ async def serving(
     started: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
     life = asyncio.create_task(_live(name, settings, running, clock, started), name=f"{name}-life")
     try:
-        await asyncio.wait({life, started}, return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [life, started]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if life.done():
             life.result()
             raise StartupError(f"The {name} service ended before it started.")
