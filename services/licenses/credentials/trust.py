@@ -90,16 +90,7 @@ class SignerChain:
             CertificateUnfit: The key is not one of P-256.
             SignatureWrong: It doesn't hold.
         """
-        key = self.signer.public_key()
-        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise CertificateUnfit("The signer's key is not on P-256.")
-        if len(signature) != 2 * _COORDINATE_BYTES:
-            raise SignatureWrong("The signature must be 64 bytes.")
-        r, s = (int.from_bytes(half, "big") for half in (signature[:_COORDINATE_BYTES], signature[_COORDINATE_BYTES:]))
-        try:
-            key.verify(utils.encode_dss_signature(r, s), signed, ec.ECDSA(hashes.SHA256()))
-        except InvalidSignature as error:
-            raise SignatureWrong("The signature does not hold.") from error
+        verify_es256(self.signer.public_key(), signed, signature)
 
     def names(self, uri: object) -> bool:
         """Tell whether the signer's certificate names this URI."""
@@ -161,6 +152,24 @@ class TrustAnchors:
             if self._stamp is None:
                 raise StartupError(f"{self._path} holds no certificate that can be read.") from error
             # A half-written file: the roots that were good a moment ago still are.
+
+
+def verify_es256(key: object, signed: bytes, signature: bytes) -> None:
+    """Check an ES256 signature (RFC 7518, 3.4).
+
+    Raises:
+        CertificateUnfit: The key is not one of P-256.
+        SignatureWrong: It doesn't hold.
+    """
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise CertificateUnfit("The signer's key is not on P-256.")
+    if len(signature) != 2 * _COORDINATE_BYTES:
+        raise SignatureWrong("The signature must be 64 bytes.")
+    r, s = (int.from_bytes(half, "big") for half in (signature[:_COORDINATE_BYTES], signature[_COORDINATE_BYTES:]))
+    try:
+        key.verify(utils.encode_dss_signature(r, s), signed, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature as error:
+        raise SignatureWrong("The signature does not hold.") from error
 
 
 def _issued(above: x509.Certificate, below: x509.Certificate) -> bool:
