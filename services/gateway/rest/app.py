@@ -38,7 +38,7 @@ def build_app(
         service: the use cases.
         verifier: tells what a bearer token says.
         telemetry: traces each request.
-        ready: checks by the name of the part, for `/readyz`; one that raises says that the part is not ready.
+        ready: answers what is wrong by the name of the part, for `/readyz`; empty when ready.
         limits: bounds of the door.
         sandbox: True only in a sandbox: made-up accounts exist.
         sample_ratio: share of requests with a foreign trace id that are recorded, 0 to 1.

@@ -16,8 +16,8 @@ from services.kit.clock import Clock
 from services.kit.errors import Unauthenticated
 from services.kit.tokens import Claims
 
-Ready = Mapping[str, Callable[[], Awaitable[None]]]
-"""Checks by the name of the part; one that raises says that the part is not ready."""
+Ready = Callable[[], Awaitable[Mapping[str, str]]]
+"""Answers what is wrong by the name of the part, in words; empty when ready. `runtime.readiness.problems` is one."""
 
 
 class Verifier(Protocol):
