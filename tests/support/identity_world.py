@@ -15,7 +15,6 @@ from services.identity.service.tokens import TokenKeys, TokensService
 from services.identity.service.verification import VerificationService
 from services.kit.caller import Caller, CallerKind
 from services.kit.ids import new_id
-
 from tests.support.identity_memory import MemoryLedger, MemoryStore
 
 POLICE_CODE = "11990100000001046G"

@@ -7,7 +7,7 @@ from alembic import op
 from services.kit.store import schema
 from services.kit.store.types import Json, UtcDateTime
 
-revision = "0001"
+revision = "0001_first"
 down_revision = None
 
 
