@@ -117,7 +117,7 @@ async def test_a_flood_of_violations_still_arrives_as_a_refusal(net: Mesh) -> No
 
 
 async def test_bytes_that_are_no_message_are_refused(net: Mesh) -> None:
-    call = (await bare(net)).unary_unary("/tongban.identity.v1.IdentityService/VerifyPerson")
+    call: Any = (await bare(net)).unary_unary("/tongban.identity.v1.IdentityService/VerifyPerson")
     with pytest.raises(aio.AioRpcError) as caught:
         await call(b"\xff\xff\xff", timeout=3)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -125,7 +125,7 @@ async def test_bytes_that_are_no_message_are_refused(net: Mesh) -> None:
 
 async def test_a_message_beyond_four_megabytes_is_refused_both_ways(net: Mesh) -> None:
     channel = await bare(net)
-    call = channel.unary_unary("/tongban.identity.v1.IdentityService/VerifyPerson")
+    call: Any = channel.unary_unary("/tongban.identity.v1.IdentityService/VerifyPerson")
     with pytest.raises(aio.AioRpcError) as caught:
         await call(b"x" * (4 * 1024 * 1024 + 1), timeout=5)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -190,7 +190,9 @@ async def test_one_call_is_two_spans_of_one_trace(net: Mesh, spans: InMemorySpan
         await verify(peer)
     by_kind = {span.kind.name: span for span in spans.get_finished_spans()}
     server, client, outer = by_kind["SERVER"], by_kind["CLIENT"], by_kind["INTERNAL"]
-    assert server.context and client.context and outer.context
+    assert server.context is not None
+    assert client.context is not None
+    assert outer.context is not None
     assert server.context.trace_id == client.context.trace_id == outer.context.trace_id
     assert server.parent is not None
     assert server.parent.span_id == client.context.span_id
