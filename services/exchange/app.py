@@ -7,10 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 
 from tongban.exchange.v1 import exchange_service_pb2_grpc as doors
-from tongban.identity.v1.identity_events_pb2 import AgencyChanged
 from tongban.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 
-from services.exchange.adapters.connector import ConnectorHub
 from services.exchange.adapters.kinds import adapters as known_adapters
 from services.exchange.adapters.watched import watched
 from services.exchange.clients import PersonsClient, StepsClient
@@ -19,6 +17,7 @@ from services.exchange.events import ALL_TOPICS, TOPICS, ExchangeEvents, Ruleboo
 from services.exchange.rpc import CatalogueRpc, ConnectorRpc, ExchangeRpc
 from services.exchange.service.broker import Broker
 from services.exchange.service.catalogue import CatalogueService
+from services.exchange.service.connectors import ConnectorHub
 from services.exchange.service.ports import Adapters, Persons, Steps
 from services.exchange.service.providers import Limits, Providers
 from services.exchange.service.queries import QueryService
@@ -28,7 +27,6 @@ from services.exchange.service.steps import StepService
 from services.exchange.service.subjects import Subjects
 from services.exchange.service.upkeep import keep_clean, keep_fresh
 from services.exchange.store import ExchangeStore
-from services.kit.caller import Caller, CallerKind
 from services.kit.errors import Unavailable
 from services.kit.ledger import LedgerRpc
 from services.kit.runtime import App, Runtime
@@ -84,7 +82,6 @@ async def running(
             broker,
             StepsClient(runtime.peer("gateway")) if steps is None else steps,
             clock=runtime.clock,
-            caller=Caller(CallerKind.SERVICE, "exchange", actor=runtime.identity.spiffe_id),
             answer_days=settings.answer_days,
         )
         catalogue = CatalogueService(store, rulebook, clock=runtime.clock, region=settings.region)
@@ -99,7 +96,7 @@ async def running(
             store=store,
             routes=ExchangeEvents(answering).routes,
             topics=TOPICS,
-            hears_all={**RulebookEvents(rulebook).routes, AgencyChanged: runtime.rights.on_agency_changed},
+            hears_all=RulebookEvents(rulebook).routes,
             all_topics=ALL_TOPICS,
             background=[
                 partial(keep_fresh, rulebook, age_seconds_max=settings.grants_age_seconds_max),

@@ -15,7 +15,7 @@ from services.kit.consumer import Routes
 from services.kit.envelope import Envelope, Outgoing
 
 TOPICS = ("tongban.gateway.events.v1",)
-ALL_TOPICS = ("tongban.exchange.events.v1", "tongban.identity.events.v1")
+ALL_TOPICS = ("tongban.exchange.events.v1",)
 
 _OUTCOMES = {
     StepOutcome.DONE: steps_pb2.STEP_OUTCOME_DONE,

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kinds of adapter that the exchange knows, each made from its settings."""
 
-from services.exchange.adapters.connector import ConnectorAdapter, ConnectorHub
+from services.exchange.adapters.connector import ConnectorAdapter
 from services.exchange.adapters.rest import RestAdapter
 from services.exchange.adapters.sql import SqlAdapter
 from services.exchange.domain.resource import Resource
 from services.exchange.domain.settings import AdapterKind, RestSettings, SqlSettings
+from services.exchange.service.connectors import ConnectorHub
 from services.exchange.service.ports import Adapter, Adapters
 
 

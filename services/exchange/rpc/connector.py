@@ -10,9 +10,9 @@ from grpc import aio
 from tongban.exchange.v1 import exchange_service_pb2 as pb
 from tongban.exchange.v1 import exchange_service_pb2_grpc
 
-from services.exchange.adapters.connector import ConnectorHub, Line, Outcome, Work, WorkAnswer
 from services.exchange.domain.answer import ANSWER_BYTES_MAX
 from services.exchange.domain.refusals import HelloMissing
+from services.exchange.service.connectors import ConnectorHub, Line, Outcome, Work, WorkAnswer
 from services.exchange.service.rulebook import Rulebook
 from services.kit.caller import current_caller
 

@@ -11,7 +11,6 @@ from services.exchange.service.broker import Broker, canonical
 from services.exchange.service.ports import Steps, Store
 from services.exchange.service.rulebook import Rulebook
 from services.exchange.service.subjects import Subjects
-from services.kit.caller import Caller, acting_as
 from services.kit.clock import Clock
 from services.kit.errors import Refusal, RequestInvalid
 from services.kit.ids import new_id
@@ -53,7 +52,6 @@ class StepService:
         steps: Steps,
         *,
         clock: Clock,
-        caller: Caller,
         answer_days: int,
     ) -> None:
         self._store = store
@@ -62,7 +60,6 @@ class StepService:
         self._broker = broker
         self._steps = steps
         self._clock = clock
-        self._caller = caller
         self._answer_days = answer_days
 
     async def answer(self, command: AnswerStep) -> None:
@@ -70,15 +67,13 @@ class StepService:
 
         Raises Unavailable where the gateway or identity does not answer; a provider's silence is an answer of the step.
         """
-        with acting_as(self._caller):
-            try:
-                query = await self._steps.question(command.case_id, command.step_id, command.attempt)
-                if query is None:
-                    return
-                result = await self._ask(command, query)
-            except RequestInvalid as refusal:
-                result = _Result(_ended(command, StepOutcome.REFUSED, refusal.reason))
-            await self._write(command, result)
+        try:
+            query = await self._steps.question(command.case_id, command.step_id, command.attempt)
+        except RequestInvalid as refusal:
+            await self._write(command, _Result(_ended(command, StepOutcome.REFUSED, refusal.reason)))
+            return
+        if query is not None:
+            await self._write(command, await self._result(command, query))
 
     async def collect(self, answer_id: str) -> KeptAnswer:
         """Give a kept answer to the gateway, with a leaf of its own. Raises AnswerNotFound."""
@@ -108,11 +103,18 @@ class StepService:
             if batch < _DROPPED_MAX:
                 return dropped
 
-    async def _ask(self, command: AnswerStep, query: Query) -> _Result:
-        check_words(
-            resource=query.resource, purpose=query.purpose, fields=query.fields, on_behalf_of=query.on_behalf_of
-        )
-        subject_id = await self._subjects.subject_id(query.subject, purpose=query.purpose, case_id=query.case_id)
+    async def _result(self, command: AnswerStep, query: Query) -> _Result:
+        """Ask; a question that can't even be put, e.g. about a malformed number, uses nobody's data and has no leaf."""
+        try:
+            check_words(
+                resource=query.resource, purpose=query.purpose, fields=query.fields, on_behalf_of=query.on_behalf_of
+            )
+            subject_id = await self._subjects.subject_id(query.subject, purpose=query.purpose, case_id=query.case_id)
+        except Refusal as refusal:
+            return _Result(_ended(command, StepOutcome.REFUSED, refusal.reason))
+        return await self._ask(command, query, subject_id)
+
+    async def _ask(self, command: AnswerStep, query: Query, subject_id: str) -> _Result:
         access = Access(
             operation="query",
             subject_id=subject_id,
