@@ -2,7 +2,8 @@
 """The line that a department dials out to the broker: it takes questions and answers them from its register."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 
 from google.protobuf import struct_pb2
 from tongban.exchange.v1 import exchange_service_pb2 as pb
@@ -39,13 +40,14 @@ class Connector:
         waits = growing()
         while True:
             try:
-                async for _ in self._line():
-                    waits = growing()
+                async with aclosing(self._line()) as line:
+                    async for _ in line:
+                        waits = growing()
             except (Unavailable, RemoteRefusal, RemoteFailure) as error:
                 log.warning("line_down", why=getattr(error, "reason", "") or type(error).__name__)
             await asyncio.sleep(next(waits))
 
-    async def _line(self) -> AsyncIterator[None]:
+    async def _line(self) -> AsyncGenerator[None, None]:
         """One connection; yields at each question."""
         answers: asyncio.Queue[pb.ConnectRequest] = asyncio.Queue(ANSWERS_MAX)
         await answers.put(pb.ConnectRequest(hello=pb.ConnectorHello(resources=sorted(self._lookups))))
@@ -53,13 +55,14 @@ class Connector:
         answering: set[asyncio.Task[None]] = set()
         call = self._exchange.stream(self._connector.Connect, _outgoing(answers), timeout_seconds=_LINE_SECONDS)
         try:
-            async for question in call:
-                await room.acquire()
-                task = asyncio.create_task(self._answer(question, answers))
-                answering.add(task)
-                task.add_done_callback(answering.discard)
-                task.add_done_callback(lambda _: room.release())
-                yield
+            async with aclosing(call) as questions:
+                async for question in questions:
+                    await room.acquire()
+                    task = asyncio.create_task(self._answer(question, answers))
+                    answering.add(task)
+                    task.add_done_callback(answering.discard)
+                    task.add_done_callback(lambda _: room.release())
+                    yield
         finally:
             for task in answering:
                 task.cancel()

@@ -27,7 +27,6 @@ from sandbox.departments.human_resources import HumanResources
 from sandbox.departments.medical_insurance import MedicalInsurance
 from sandbox.departments.public_security import Newborn, PublicSecurity, Registrar
 from sandbox.departments.tax import Tax
-from sandbox.doorway import listening
 from sandbox.numbers import REGION
 from sandbox.register import Register
 from sandbox.seed import Doors, Seeder
@@ -36,6 +35,7 @@ from sandbox.worker import TaskWorker
 from services.kit.certificates import Identity, SpiffeId
 from services.kit.clock import Clock, utc_now
 from services.kit.errors import StartupError
+from services.kit.http import HttpServer
 from services.kit.ids import derived_id
 from services.kit.logs import get_logger
 from services.kit.rpc.peer import Peer
@@ -45,6 +45,7 @@ log = get_logger()
 
 _TASKS_ONLY: tuple[type[Department], ...] = (Hospital, DiseaseControl, HumanResources, Tax, Health)
 _REGISTER_SECONDS = 10.0
+_DRAIN_SECONDS = 1.0
 
 Background = Callable[[], Coroutine[Any, Any, None]]
 
@@ -61,7 +62,7 @@ class Host:
     async def work(self) -> None:
         """Run until cancelled. What breaks ends all of it, and the process, which is then started again.
 
-        The agencies come first: a certificate that the platform doesn't know yet would be refused for a while.
+        Agencies and resources come first: a certificate or a line that the platform doesn't know would be refused.
         """
         await self.seeder.announce(self.doors)
         async with asyncio.TaskGroup() as group:
@@ -127,9 +128,9 @@ class _Opening:
         await civil_affairs.load(self._city)
         api_key = _api_key(self._settings.data)
         application = rest(civil_affairs, api_key, self._tracing(civil_affairs.key))
-        port = await self._stack.enter_async_context(
-            listening(application, self._settings.rest_host, self._settings.rest_port)
-        )
+        server = HttpServer(application, self._settings.rest_host, self._settings.rest_port)
+        port = await server.start()
+        self._stack.push_async_callback(server.drain, _DRAIN_SECONDS)
         return port, api_key
 
     async def _open(self, department: Department) -> None:

@@ -55,8 +55,9 @@ class Seeder:
         self._clock = clock
 
     async def announce(self, doors: Doors) -> None:
-        """Make the departments known; wait as long as the platform isn't there."""
+        """Make the departments and what they share known; wait as long as the platform isn't there."""
         await _persistently(lambda: self._put_agencies(doors.identity))
+        await _persistently(lambda: self._put_resources(doors.exchange))
 
     async def run(self, doors: Doors) -> None:
         """Bring everything else; wait as long as the platform isn't there, and go on where it went away."""
@@ -68,7 +69,7 @@ class Seeder:
         if subjects is None:
             subjects = await self._register_people(doors.identity_of_police)
             await self._register_firms(doors.identity_of_market)
-        await self._put_catalogue(doors.exchange)
+        await self._create_grants(doors.exchange)
         await self._put_personas(doors.identity, subjects)
 
     async def _put_agencies(self, identity: Peer) -> None:
@@ -118,11 +119,14 @@ class Seeder:
             )
             await identity.call(stub.RegisterOrganizations, request, timeout_seconds=_SECONDS)
 
-    async def _put_catalogue(self, exchange: Peer) -> None:
+    async def _put_resources(self, exchange: Peer) -> None:
         stub = exchange.stub(exchange_service_pb2_grpc.CatalogueServiceStub)
         for resource in self._resources:
             put = exchange_service_pb2.PutResourceRequest(resource=resource)
             await exchange.call(stub.PutResource, put, timeout_seconds=_SECONDS)
+
+    async def _create_grants(self, exchange: Peer) -> None:
+        stub = exchange.stub(exchange_service_pb2_grpc.CatalogueServiceStub)
         for grant in grants(self._agencies):
             create = exchange_service_pb2.CreateGrantRequest(
                 request_id=derived_id("grant", grant.resource, grant.grantee, *grant.purposes), grant=grant

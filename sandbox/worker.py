@@ -2,8 +2,8 @@
 """Takes a department's tasks from the gateway, does them, answers; for ever, through every break."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 from google.protobuf import json_format, struct_pb2
@@ -50,9 +50,10 @@ class TaskWorker:
         try:
             while True:
                 try:
-                    async for response in self._stream():
-                        waits = growing()
-                        self._begin(response.task)
+                    async with aclosing(self._stream()) as responses:
+                        async for response in responses:
+                            waits = growing()
+                            self._begin(response.task)
                 except (Unavailable, RemoteRefusal, RemoteFailure) as error:
                     log.warning("tasks_not_taken", department=self._department, why=_why(error))
                 await asyncio.sleep(next(waits))
@@ -60,7 +61,7 @@ class TaskWorker:
             if self._running:
                 await asyncio.wait(self._running, timeout=_DRAIN_SECONDS)
 
-    def _stream(self) -> AsyncIterator[pb.TakeTasksResponse]:
+    def _stream(self) -> AsyncGenerator[pb.TakeTasksResponse, None]:
         request = pb.TakeTasksRequest(operations=sorted(self._operations), in_flight_max=IN_FLIGHT_MAX)
         return self._gateway.stream(self._tasks.TakeTasks, request, timeout_seconds=_STREAM_SECONDS)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The way to another service: who asks, what is left of the time, and the trace go along; errors come back in words."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar, cast
 
@@ -95,7 +95,7 @@ class Peer:
         *,
         timeout_seconds: float | None = None,
         caller: Caller | None = None,
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """Ask for a stream and give its messages; `request` is a message, or an async iterable of them.
 
         Without a timeout the stream lives until one side ends it. Raises as `call` does; leaving the loop cancels it.

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded profile: the four services in this process, the departments in a second one."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from importlib import import_module
+
+from tongban.identity.v1.identity_service_pb2 import ListPersonasRequest
+from tongban.identity.v1.identity_service_pb2_grpc import TokenServiceStub
+
+from services.cli.folder import SERVICES
+from services.cli.supervisor import Supervisor
+from services.cli.wiring import Wiring
+from services.kit import logs
+from services.kit.errors import RemoteFailure, RemoteRefusal, Unavailable
+from services.kit.run import Serving, serving, until_told
+
+_LOOK_SECONDS = 0.1
+
+
+async def embedded(wiring: Wiring, announce: Callable[[], None]) -> None:
+    """Serve until a signal; `announce` is called once everything can be used."""
+    first = wiring.settings("identity")
+    logs.configure(first.log_format, first.log_level, first.log_file)
+    supervisor = Supervisor(wiring.folder.tell_processes)
+    async with AsyncExitStack() as stack:
+        services = [await _serving(stack, wiring, name) for name in SERVICES]
+        stack.push_async_callback(supervisor.stop)
+        if wiring.options.sandbox:
+            supervisor.keep(wiring.city())
+        announcing = asyncio.create_task(_announce(wiring, services[-1], announce))
+        stack.callback(announcing.cancel)
+        await until_told(*services)
+
+
+async def _serving(stack: AsyncExitStack, wiring: Wiring, name: str) -> Serving:
+    running = import_module(f"services.{name}.app").running
+    return await stack.enter_async_context(serving(wiring.settings(name), running))
+
+
+async def _announce(wiring: Wiring, gateway: Serving, announce: Callable[[], None]) -> None:
+    """Wait for every readiness check, and for the accounts: the city brings them last."""
+    while await gateway.problems() or (wiring.options.sandbox and not await _seeded(gateway)):
+        await asyncio.sleep(_LOOK_SECONDS)  # noqa: ASYNC110 - the checks ask others; nothing here could set an event
+    announce()
+
+
+async def _seeded(gateway: Serving) -> bool:
+    identity = gateway.runtime.peer("identity")
+    with suppress(Unavailable, RemoteRefusal, RemoteFailure):
+        response = await identity.call(
+            identity.stub(TokenServiceStub).ListPersonas, ListPersonasRequest(), caller=gateway.runtime.itself
+        )
+        return bool(response.personas)
+    return False
