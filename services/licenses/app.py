@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tongban.gateway.v1.gateway_events_pb2 import StepRequested
-from tongban.identity.v1.identity_events_pb2 import AgencyChanged
 from tongban.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 from tongban.licenses.v1.licenses_service_pb2_grpc import add_LicensesServiceServicer_to_server
 
@@ -47,6 +46,4 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
             store=store,
             routes=LicensesEvents(steps, runtime.peer("gateway")).routes,
             topics=[topic_of(StepRequested)],
-            hears_all={AgencyChanged: runtime.rights.on_agency_changed},
-            all_topics=[topic_of(AgencyChanged)],
         )

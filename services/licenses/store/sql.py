@@ -163,18 +163,24 @@ class SqlLicensesStore(Store[SqlLicensesTx]):
             .limit(page_size + 1)
         )
         if page_token:
-            query = query.where(tuple_(reader_table.c.issue_time, reader_table.c.license_id) < _after(page_token))
+            query = query.where(tuple_(reader_table.c.issue_time, reader_table.c.license_id) < read_token(page_token))
         async with self.reading() as connection:
             rows = [to_license(row) for row in (await connection.execute(query)).all()]
         more, page = len(rows) > page_size, rows[:page_size]
-        return Page(tuple(page), _token(page[-1]) if more else "")
+        return Page(tuple(page), write_token(page[-1]) if more else "")
 
 
-def _token(last: License) -> str:
+def write_token(last: License) -> str:
+    """Write where the next page begins."""
     return encode_token(after=last.license_id, time=last.issue_time.isoformat())
 
 
-def _after(token: str) -> tuple[datetime, str]:
+def read_token(token: str) -> tuple[datetime, str]:
+    """Read where a page begins.
+
+    Raises:
+        PageTokenInvalid: The token is not one of ours.
+    """
     values = decode_token(token)
     try:
         moment = datetime.fromisoformat(str(values["time"]))
