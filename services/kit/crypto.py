@@ -14,7 +14,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -208,7 +208,8 @@ def _written(path: Path, content: bytes, mode: int) -> Path:
             file.flush()
             os.fsync(descriptor)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise StartupError(f"{path} can't be written: {error.strerror}.") from error
     return temporary
 

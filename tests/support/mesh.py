@@ -50,7 +50,7 @@ class IdentityFake(
         self.asked: list[str] = []
         self.behavior: dict[str, Behavior] = {}
 
-    async def GetAgency(self, request: Any, context: Any) -> Any:
+    async def GetAgency(self, request: Any, _context: Any) -> Any:
         self.asked.append(f"agency:{request.uscc}")
         if request.uscc not in self.rights:
             raise NotFound("There is no such agency.")
@@ -58,7 +58,7 @@ class IdentityFake(
         agency = identity_pb2.Agency(uscc=request.uscc, rights=rights, active=active, version=1)
         return identity_service_pb2.GetAgencyResponse(agency=agency)
 
-    async def GetJwks(self, request: Any, context: Any) -> Any:
+    async def GetJwks(self, _request: Any, _context: Any) -> Any:
         self.asked.append("keys")
         keys = json.dumps({"keys": [key.public_jwk() for key in self.keys]})
         return identity_service_pb2.GetJwksResponse(jwks_json=keys, issuer=ISSUER)
@@ -68,7 +68,7 @@ class IdentityFake(
             return await self.behavior["VerifyPerson"](request, context)
         return identity_service_pb2.VerifyPersonResponse(subject_id=current_caller().label)
 
-    async def GetOwnPerson(self, request: Any, context: Any) -> Any:
+    async def GetOwnPerson(self, _request: Any, _context: Any) -> Any:
         caller = current_caller()
         return identity_service_pb2.GetOwnPersonResponse(
             person=identity_pb2.PersonAttributes(subject_id=caller.id, name=caller.actor)
@@ -146,7 +146,7 @@ async def mesh(folder: Path, *, processors: tuple[SpanProcessor, ...] = (), **kn
     )
     telemetry = Telemetry("identity", processors=processors)
     key = SigningKey.open(folder / "keys", "token")
-    fake = IdentityFake(key)
+    fake = IdentityFake(key)  # type: ignore[abstract]  # What is not behaved here answers UNIMPLEMENTED.
     port = free_port()
     settings = settings.model_copy(update={"grpc_port": port})
     async with AsyncExitStack() as stack:

@@ -68,13 +68,13 @@ async def test_what_is_left_of_the_time_goes_along_and_never_grows(net: Mesh) ->
 
     net.fake.behavior["VerifyPerson"] = behave
     peer = await exchange(net)
-    with within(1.5):
+    with within(3):
         await verify(peer, timeout_seconds=60)
-    await verify(peer, timeout_seconds=0.8)
+    await verify(peer, timeout_seconds=2)
     assert left[0] is not None
     assert left[1] is not None
-    assert 0 < left[0] <= 1.5
-    assert 0 < left[1] <= 0.8
+    assert 0 < left[0] < 3.1  # The wire rounds timeouts up, by 2 % at most.
+    assert 0 < left[1] < 2.1
     with within(0), pytest.raises(Unavailable):
         await verify(peer)
 
