@@ -16,7 +16,7 @@ OPERATOR_RIGHTS = (
     "exchange.catalogue",
     "exchange.grants",
     "exchange.read",
-    "gateway.operate",
+    "gateway.cases",
     "identity.agencies",
     "identity.personas",
     "ledger.audit",
