@@ -41,8 +41,9 @@ async def _serving(stack: AsyncExitStack, wiring: Wiring, name: str) -> Serving:
 
 async def _announce(wiring: Wiring, gateway: Serving, announce: Callable[[], None]) -> None:
     """Wait for every readiness check, and for the accounts: the city brings them last."""
-    while await gateway.problems() or (wiring.options.sandbox and not await _seeded(gateway)):
-        await asyncio.sleep(_LOOK_SECONDS)  # noqa: ASYNC110 - the checks ask others; nothing here could set an event
+    # The checks ask others over the wire: nothing here could set an event.
+    while await gateway.problems() or (wiring.options.sandbox and not await _seeded(gateway)):  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK_SECONDS)
     announce()
 
 
