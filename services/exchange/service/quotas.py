@@ -75,7 +75,7 @@ class Quotas:
         calls = max(1, min(BLOCK_MAX, quota // BLOCK_MAX))
         async with self._store.transaction() as tx:
             taken = await tx.take_quota(grant_id, now.date(), calls=calls, quota=quota)
-        block.day, block.left = now.date(), max(0, taken - 1)
+        block.day, block.left, block.refused_until = now.date(), max(0, taken - 1), 0.0
         if not taken:
             block.refused_until = self._monotonic() + _REFUSED_SECONDS
             raise exceeded
