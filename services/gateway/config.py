@@ -7,27 +7,20 @@ from pydantic import Field
 
 from services.kit.config import Common
 
-_HERE = Path(__file__).parent
-
 
 class Settings(Common, frozen=True):
     """Every knob of the gateway."""
 
-    http_host: str = "127.0.0.1"
-    """Address of the public HTTP door."""
-    http_port: int = Field(default=8080, ge=0, le=65535)
-    """Port of the public HTTP door; 0 for a free one."""
-    agencies: Path
-    """YAML list of agencies (key, uscc, name_zh, name_en): which department stands in the role that a matter names."""
-    matters: Path = _HERE / "matters"
-    """Folder of matter definitions (`*.yaml`)."""
-    traces: str = ""
-    """Path of the console's trace store (SQLite); empty keeps it beside the log of events, in memory."""
-    lease_seconds: float = Field(default=30, gt=0, le=3600)
-    """How long a department holds a task before it comes again."""
-    poll_seconds: float = Field(default=1, gt=0, le=60)
-    """Slowest look for due timers, new tasks and news of a case; signals are faster, this covers other processes."""
-    streams_max: int = Field(default=500, ge=1, le=10000)
-    """Task streams and event streams open at the same time."""
-    tries_max: int = Field(default=8, ge=1, le=100)
-    """How often a change is tried again where another one of the same case came first."""
+    http_host: str = Field(default="127.0.0.1", description="Address of the HTTP door; loopback unless told otherwise.")
+    http_port: int = Field(default=8080, ge=0, le=65535, description="Port of the HTTP door; 0 takes a free one.")
+    agencies: Path = Field(description="YAML list of agencies (key, uscc, name_zh, name_en): who stands in which role.")
+    matters: Path = Field(default=Path(__file__).parent / "matters", description="Folder of matters (*.yaml).")
+    traces: str = Field(default="", description="SQLite file of the console's traces; empty keeps them in memory.")
+    lease_seconds: float = Field(default=30, gt=0, le=3600, description="How long a department holds a task.")
+    poll_seconds: float = Field(
+        default=1, gt=0, le=60, description="Slowest look for due timers, tasks and news of other processes."
+    )
+    tries_max: int = Field(
+        default=8, ge=1, le=100, description="Tries to change a case where somebody else comes first."
+    )
+    key_days: int = Field(default=30, ge=1, le=3650, description="How long idempotency keys are remembered.")

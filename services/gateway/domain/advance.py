@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What follows from what has happened. Pure: the same definition, history and moment give the same events.
 
-Every `react_*` answers one thing that came from outside; an answer that nobody waits for any more gives no event at all, so a
-fact that is delivered twice, late or to the wrong step changes nothing.
+Every `react_*` answers one thing that came from outside; an answer that nobody waits for any more gives no event at all,
+so a fact that is delivered twice, late or to the wrong step changes nothing.
 """
 
 from collections.abc import Sequence
@@ -70,14 +70,18 @@ def react_to_answer(plan: Plan, case_id: str, state: CaseState, answer: Answer, 
     return _with_what_follows(plan, case_id, state, [told], now)
 
 
-def react_to_limit(plan: Plan, case_id: str, state: CaseState, step_id: str, attempt: int, now: datetime) -> tuple[Event, ...]:
+def react_to_limit(
+    plan: Plan, case_id: str, state: CaseState, step_id: str, attempt: int, *, now: datetime
+) -> tuple[Event, ...]:
     """An attempt has taken longer than its limit: as if its owner had not been there."""
     return react_to_answer(
         plan, case_id, state, Answer(step_id, attempt, Outcome.UNAVAILABLE, TIME_LIMIT_EXCEEDED), now
     )
 
 
-def react_to_retry(plan: Plan, case_id: str, state: CaseState, step_id: str, attempt: int, now: datetime) -> tuple[Event, ...]:
+def react_to_retry(
+    plan: Plan, case_id: str, state: CaseState, step_id: str, attempt: int, *, now: datetime
+) -> tuple[Event, ...]:
     """The wait before the next attempt is over; nothing where that attempt is not planned any more."""
     record = state.step(step_id)
     compiled = plan.steps.get(step_id)
@@ -86,7 +90,7 @@ def react_to_retry(plan: Plan, case_id: str, state: CaseState, step_id: str, att
     return _with_what_follows(plan, case_id, state, [StepStarted(now, step_id, attempt)], now)
 
 
-def resume(plan: Plan, case_id: str, state: CaseState, step_id: str, by: str, now: datetime) -> tuple[Event, ...]:
+def resume(plan: Plan, case_id: str, state: CaseState, step_id: str, by: str, *, now: datetime) -> tuple[Event, ...]:
     """An operator lets a parked step go on; nothing where it is not parked."""
     if not state.running or state.step(step_id).state is not StepState.PARKED:
         return ()

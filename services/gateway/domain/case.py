@@ -149,7 +149,7 @@ def fold(events: Iterable[Event], state: CaseState | None = None) -> CaseState:
     return after
 
 
-def _after(state: CaseState, event: Event) -> CaseState:  # noqa: C901, PLR0911 - one arm for each kind of event
+def _after(state: CaseState, event: Event) -> CaseState:
     match event:
         case CaseOpened():
             return replace(
@@ -182,9 +182,7 @@ def _after(state: CaseState, event: Event) -> CaseState:  # noqa: C901, PLR0911 
             )
             return replace(ended, steps={name: _canceled(step, event.at) for name, step in state.steps.items()})
         case _:
-            return replace(
-                state, steps={**state.steps, event.step_id: _step_after(state.step(event.step_id), event)}
-            )
+            return replace(state, steps={**state.steps, event.step_id: _step_after(state.step(event.step_id), event)})
 
 
 def _step_after(step: StepRecord, event: Event) -> StepRecord:  # noqa: PLR0911 - one arm for each kind of event

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What events ask of the world: facts to tell, tasks to open or close, timers to set or clear. Pure; the store carries it out."""
+"""What events ask of the world: facts to tell, tasks to open or close, timers to set or clear. The store does it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -72,17 +72,19 @@ class Notice:
 class Effects:
     """In the order in which they are to be carried out: close, then open, then tell."""
 
-    closed_steps: tuple[str, ...] = ()
-    """Their tasks and timers are void."""
-    ended: bool = False
-    """All tasks and timers of the case are void."""
+    closed_steps: tuple[tuple[str, str], ...] = ()
+    """(case, step) whose tasks and timers are void."""
+    ended: str = ""
+    """The case of which all tasks and timers are void; empty while it goes on."""
     tasks: tuple[NewTask, ...] = ()
     timers: tuple[Timer, ...] = ()
     notices: tuple[Notice, ...] = ()
     facts: tuple[Fact, ...] = ()
 
 
-def effects_of(plan: Plan, case_id: str, before: CaseState, after: CaseState, events: Sequence[Event]) -> Effects:
+def effects_of(  # noqa: C901 - one arm for each kind of event
+    plan: Plan, case_id: str, before: CaseState, after: CaseState, events: Sequence[Event]
+) -> Effects:
     """What these events ask for. `after` is the state with them; inputs are read from it."""
     closed: list[str] = []
     tasks: list[NewTask] = []
@@ -126,8 +128,8 @@ def effects_of(plan: Plan, case_id: str, before: CaseState, after: CaseState, ev
     ended = after.ended is not None and before.ended is None
     still_open = () if ended else tuple(tasks)
     return Effects(
-        closed_steps=tuple(dict.fromkeys(closed)),
-        ended=ended,
+        closed_steps=() if ended else tuple((case_id, step_id) for step_id in dict.fromkeys(closed)),
+        ended=case_id if ended else "",
         tasks=still_open,
         timers=() if ended else tuple(timers),
         notices=tuple(notices),

@@ -19,7 +19,7 @@ _STEP = re.compile(r"\bsteps\s*\.\s*([a-z][a-z0-9_]*)(?:\s*\.\s*output\s*\.\s*([
 _ANSWER = re.compile(r"\banswers\s*\.\s*([a-z][a-z0-9_]*)")
 
 
-class ExpressionMalformed(ValueError):
+class ExpressionMalformed(ValueError):  # noqa: N818 - it states what is so
     """It is no CEL, or names what there isn't."""
 
 
@@ -28,7 +28,7 @@ class ExpressionFailed(Exception):  # noqa: N818 - it states what is so
 
 
 def full_years(born: str, on: str) -> int:
-    """Completed years between two days (YYYY-MM-DD); a birthday on 29 February is completed on 1 March of a common year."""
+    """Completed years between two days (YYYY-MM-DD); in a common year 29 February is completed on 1 March."""
     first, last = date.fromisoformat(born), date.fromisoformat(on)
     return last.year - first.year - ((last.month, last.day) < (first.month, first.day))
 

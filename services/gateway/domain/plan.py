@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A matter made ready to run: expressions compiled, references checked, so that an open case meets no surprise of the author's."""
+"""A matter made ready to run: expressions compiled and references checked before any case meets them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from services.gateway.domain.definition import DecideStep, LicenseStep, Matter, 
 from services.gateway.domain.expressions import Expression, ExpressionMalformed
 from services.gateway.domain.problems import DefinitionInvalid, Problem, ProblemCode
 from services.gateway.domain.structure import ancestors, structure_problems
+
 
 @dataclass(frozen=True, slots=True)
 class CompiledStep:
@@ -53,7 +54,9 @@ def compile_plan(matter: Matter) -> Plan:
     return Plan(matter, matter.digest, steps)
 
 
-def _compile(matter: Matter, step: Step, problems: list[Problem]) -> CompiledStep:
+def _compile(  # noqa: C901 - small parts of one thing
+    matter: Matter, step: Step, problems: list[Problem]
+) -> CompiledStep:
     before = ancestors(matter, step.id)
 
     def expression(place: str, source: str) -> Expression | None:
@@ -89,11 +92,12 @@ def _compile(matter: Matter, step: Step, problems: list[Problem]) -> CompiledSte
 
 def _unknown_names(matter: Matter, made: Expression, where: str, before: frozenset[str]) -> list[Problem]:
     """Names of fields, steps and outputs that there are not, or not yet: a step may read only what it waits for."""
-    problems = []
     known_fields = {one.name for one in matter.form}
     by_id = {step.id: step for step in matter.steps}
-    for name in sorted(made.answers - known_fields):
-        problems.append(Problem(ProblemCode.FIELD_UNKNOWN, where, f"The form has no field {name}."))
+    problems = [
+        Problem(ProblemCode.FIELD_UNKNOWN, where, f"The form has no field {name}.")
+        for name in sorted(made.answers - known_fields)
+    ]
     for step_id, output in sorted(made.steps):
         if step_id not in by_id:
             problems.append(Problem(ProblemCode.STEP_UNKNOWN, where, f"There is no step {step_id}."))

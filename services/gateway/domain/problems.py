@@ -39,7 +39,7 @@ class Problem:
         return f"{self.code.value} at {self.where}: {self.message}"
 
 
-class DefinitionInvalid(StartupError):
+class DefinitionInvalid(StartupError):  # noqa: N818 - it states what is so
     """A matter can't be loaded."""
 
     def __init__(self, matter: str, problems: Sequence[Problem]) -> None:

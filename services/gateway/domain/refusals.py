@@ -86,11 +86,7 @@ class TaskOutputInvalid(Refusal):
     code = Code.INVALID_ARGUMENT
 
 
-class TooManyStreams(Refusal):
-    """As many streams are open as this door carries."""
-
-    code = Code.RESOURCE_EXHAUSTED
-
-
 class SandboxOff(Refusal):
     """Made-up accounts exist only in a sandbox."""
+
+    code = Code.NOT_FOUND

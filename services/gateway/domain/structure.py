@@ -9,7 +9,7 @@ from services.gateway.domain.problems import Problem, ProblemCode
 
 
 def structure_problems(matter: Matter) -> Iterator[Problem]:
-    """Duplicates, unknown references, cycles, steps that nothing can reach, and joins that a skipped branch would starve."""
+    """Duplicates, unknown references, cycles, steps out of reach, and joins that a skipped branch would starve."""
     for name, count in Counter(one.name for one in matter.form).items():
         if count > 1:
             yield Problem(ProblemCode.FIELD_DUPLICATE, f"form.{name}", "Two fields have this name.")
@@ -46,9 +46,7 @@ def may_be_skipped(step: Step) -> bool:
 
 def _cycles(by_id: Mapping[str, Step]) -> Iterator[Problem]:
     """What is left when everything that can settle has settled: members of cycles, and what waits behind them."""
-    waits = {
-        step.id: {other for other in (*step.needs, *step.after) if other in by_id} for step in by_id.values()
-    }
+    waits = {step.id: {other for other in (*step.needs, *step.after) if other in by_id} for step in by_id.values()}
     settled: set[str] = set()
     while ready := {step_id for step_id, others in waits.items() if step_id not in settled and others <= settled}:
         settled |= ready

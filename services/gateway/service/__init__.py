@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gateway's use cases.
 
-`GatewayService` serves residents' doorways (REST, portal, console); `StepDesk` serves the owners of steps, `TaskDesk` the
-departments; all three move cases through one `Engine`.
+`GatewayService` serves residents' doorways (REST, portal, console), `StepDesk` the owners of steps, `TaskDesk` the
+departments; all move cases through one `Engine`.
 """
 
+from services.gateway.domain.case import CaseStatus
+from services.gateway.domain.history import PrefillState
+from services.gateway.domain.text import Text
 from services.gateway.service.commands import ChangeAnswers, CreateCase, SubmitCase
 from services.gateway.service.resident import GatewayService
 from services.gateway.service.views import (
     AccessPage,
     AccessView,
     AgencyView,
-    CaseStatus,
     CaseSummary,
     CaseTrace,
     CaseView,
@@ -24,11 +26,9 @@ from services.gateway.service.views import (
     MatterView,
     PersonaView,
     PrefilledField,
-    PrefillState,
     PrefillView,
     StepOutline,
     StepView,
-    Text,
     TimelineEntry,
     TokenView,
 )

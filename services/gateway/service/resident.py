@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a resident's doorway may ask; every method acts for `current_caller()`.
+"""What a resident's doorway may ask; every method acts for `current_caller()`."""
 
-INTERFACE FIRST: bodies follow. Refusals are kit.errors.Refusal subclasses with code and reason; `Unavailable` where a peer does
-not answer.
-"""
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from services.gateway.domain.refusals import CaseNotFound, SandboxOff
+from services.gateway.service.accesses import merged
+from services.gateway.service.bell import case_key
 from services.gateway.service.commands import ChangeAnswers, CreateCase, SubmitCase
+from services.gateway.service.drafts import Drafts, citizen
+from services.gateway.service.engine import Engine
+from services.gateway.service.ports import CaseFile, IdentitySource, LedgerSource, LicensesSource
+from services.gateway.service.present import case_summary, case_trace, case_view, matter_view, timeline_entry
 from services.gateway.service.views import (
     AccessPage,
     CaseSummary,
@@ -18,76 +24,176 @@ from services.gateway.service.views import (
     TimelineEntry,
     TokenView,
 )
-from services.kit.paging import Page
+from services.kit.caller import CallerKind, current_caller
+from services.kit.errors import PageTokenInvalid
+from services.kit.paging import Page, decode_token, encode_token
+
+PAGE_DEFAULT = 50
+PAGE_MAX = 200
+OPERATOR_RIGHT = "gateway.cases"
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The other services, in the gateway's words."""
+
+    identity: IdentitySource
+    licenses: LicensesSource
+    ledgers: LedgerSource
 
 
 class GatewayService:
-    """Cases, licenses and accesses of the calling resident, and the public catalogue."""
+    """Cases, licenses and accesses of the calling resident, and the public catalogue.
+
+    Refusals carry code and reason; `Unavailable` says that a service behind does not answer.
+    """
+
+    def __init__(
+        self, engine: Engine, drafts: Drafts, sources: Sources, *, poll_seconds: float, sandbox: bool = False
+    ) -> None:
+        self._engine = engine
+        self._drafts = drafts
+        self._sources = sources
+        self._poll_seconds = poll_seconds
+        self._sandbox = sandbox
 
     def list_matters(self) -> tuple[MatterView, ...]:
         """Lists what can be asked for, by code. Needs no caller."""
-        raise NotImplementedError
+        return tuple(matter_view(plan, self._engine.workflows) for plan in self._engine.workflows.offered)
 
     def matter(self, code: str) -> MatterView:
-        """Tells one matter with its form. NOT_FOUND (MATTER_NOT_FOUND)."""
-        raise NotImplementedError
+        """Tells one matter with its form. MATTER_NOT_FOUND."""
+        return matter_view(self._engine.workflows.current(code), self._engine.workflows)
 
     async def create_case(self, command: CreateCase) -> CaseView:
-        """Opens a draft, prefilled. REQUEST_INVALID names bad fields; IDEMPOTENCY_KEY_REUSED where the key stands for another body."""
-        raise NotImplementedError
+        """Opens a draft, prefilled. MATTER_NOT_FOUND, ANSWERS_INVALID (with violations), IDEMPOTENCY_KEY_REUSED."""
+        return await self._view(await self._drafts.create(command))
 
     async def change_answers(self, command: ChangeAnswers) -> CaseView:
-        """Changes a draft. CASE_NOT_FOUND, CASE_NOT_DRAFT, VERSION_CONFLICT, REQUEST_INVALID."""
-        raise NotImplementedError
+        """Changes a draft.
+
+        CASE_NOT_FOUND, CASE_NOT_DRAFT, VERSION_CONFLICT, ANSWERS_INVALID, IDEMPOTENCY_KEY_REUSED.
+        """
+        return await self._view(await self._drafts.change(command))
 
     async def submit_case(self, command: SubmitCase) -> CaseView:
-        """Submits a draft; the case's trace is the caller's trace from here on. REQUEST_INVALID names what is missing."""
-        raise NotImplementedError
+        """Submits a draft; the case's trace is the caller's trace from here on.
+
+        CASE_NOT_FOUND, ANSWERS_MISSING (with violations), VERSION_CONFLICT, IDEMPOTENCY_KEY_REUSED. A case that is
+        submitted already is answered as it stands.
+        """
+        return await self._view(await self._drafts.submit(command))
 
     async def case(self, case_id: str) -> CaseView:
         """Reads one own case. CASE_NOT_FOUND also for another resident's."""
-        raise NotImplementedError
+        return await self._view(await self._own(case_id))
 
-    async def cases(self, *, page_size: int = 0, page_token: str = "", receipt: str = "") -> Page[CaseSummary]:
-        """Lists own cases, newest first; `page_size` 1 to 200, 0 for 50. `receipt` finds the one with this number."""
-        raise NotImplementedError
+    async def cases(self, *, page_size: int = 0, page_token: str = "") -> Page[CaseSummary]:
+        """Lists own cases, newest first; `page_size` 1 to 200, 0 for 50."""
+        caller = citizen()
+        limit = _page_size(page_size)
+        rows = await self._engine.store.cases_of(caller.id, limit + 1, _before(page_token))
+        token = ""
+        if len(rows) > limit:
+            last = rows[limit - 1]
+            token = encode_token(created=last.created.isoformat(), case_id=last.case_id)
+        shown = [case_summary(row, (await self._engine.plan_of(row.definition)).matter.title) for row in rows[:limit]]
+        return Page(tuple(shown), token)
 
     async def timeline(self, case_id: str) -> tuple[TimelineEntry, ...]:
         """Everything that happened in one own case, oldest first."""
-        raise NotImplementedError
+        return await self.events_after(case_id, 0)
 
     async def events_after(self, case_id: str, seq: int) -> tuple[TimelineEntry, ...]:
         """What happened after `seq` (0 for all), for a stream that is taken up again."""
-        raise NotImplementedError
+        file = await self._own(case_id)
+        return await self._entries(file, seq)
 
     async def wait_for_events(self, case_id: str, seq: int, timeout_seconds: float) -> tuple[TimelineEntry, ...]:
-        """The same, waiting for the first one; empty after the timeout. A stream ends after the entry of kind `ended`."""
-        raise NotImplementedError
+        """The same, waiting for the first one; empty after the timeout. A stream ends after the entry of kind `ended`.
+
+        Signals come from this process; a look every `poll_seconds` finds what others wrote.
+        """
+        file = await self._own(case_id)
+        left = timeout_seconds
+        with self._engine.bell.listening(case_key(case_id)) as ear:
+            while True:
+                found = await self._entries(file, seq)
+                if found or left <= 0:
+                    return found
+                seconds = min(left, self._poll_seconds)
+                if not await ear.rung(seconds):
+                    left -= seconds
 
     async def trace_of(self, receipt_or_case_id: str) -> CaseTrace:
-        """From a receipt number or case id to its trace, for operators (right `gateway.cases`) and the own console. CASE_NOT_FOUND."""
-        raise NotImplementedError
+        """From a receipt or case id to its trace: own cases, or with the right `gateway.cases`. CASE_NOT_FOUND."""
+        caller = current_caller()
+        row = await self._engine.store.find(receipt_or_case_id)
+        if caller.kind is not CallerKind.CITIZEN:
+            caller.must(OPERATOR_RIGHT)
+        if row is None or (caller.kind is CallerKind.CITIZEN and row.applicant_id != caller.id):
+            raise CaseNotFound("There is no such case.")
+        return case_trace(row)
+
+    async def resume_case(self, case_id: str, step_id: str) -> None:
+        """Lets a parked step go on, for operators with the right `gateway.cases`. CASE_NOT_FOUND, CASE_NOT_PARKED."""
+        current_caller().must(OPERATOR_RIGHT)
+        await self._drafts.resume(case_id, step_id, current_caller().label)
 
     async def licenses(self, *, page_size: int = 0, page_token: str = "") -> Page[LicenseView]:
         """Lists own licenses, newest first."""
-        raise NotImplementedError
+        citizen()
+        return await self._sources.licenses.own(_page_size(page_size), page_token)
 
     async def license(self, license_id: str) -> LicenseView:
         """Reads one own license with its credential."""
-        raise NotImplementedError
+        citizen()
+        return await self._sources.licenses.read(license_id)
 
     async def accesses(self, *, page_size: int = 0, page_token: str = "") -> AccessPage:
         """Who used my data: the three ledgers merged, newest first, each leaf with its proof."""
-        raise NotImplementedError
+        citizen()
+        return await merged(self._sources.ledgers, _page_size(page_size), page_token)
 
     async def personas(self) -> tuple[PersonaView, ...]:
         """Lists the sandbox's personas. SANDBOX_OFF outside the sandbox. Needs no caller."""
-        raise NotImplementedError
+        if not self._sandbox:
+            raise SandboxOff("Made-up accounts exist only in a sandbox.")
+        return await self._sources.identity.personas()
 
     async def issue_token(self, *, grant_type: str, persona: str) -> TokenView:
         """Exchanges a grant for an access token. Needs no caller."""
-        raise NotImplementedError
+        return await self._sources.identity.issue_token(grant_type, persona)
 
     async def jwks(self) -> JwksView:
         """The public keys of access tokens. Needs no caller."""
-        raise NotImplementedError
+        return await self._sources.identity.jwks()
+
+    async def _own(self, case_id: str) -> CaseFile:
+        caller = citizen()
+        file = await self._engine.store.case_file(case_id)
+        if file is None or file.state.applicant_id != caller.id:
+            raise CaseNotFound("There is no such case.")
+        return file
+
+    async def _view(self, file: CaseFile) -> CaseView:
+        return case_view(file, await self._engine.plan_of(file.state.definition), self._engine.workflows)
+
+    async def _entries(self, file: CaseFile, seq: int) -> tuple[TimelineEntry, ...]:
+        plan = await self._engine.plan_of(file.state.definition)
+        found = await self._engine.store.events_after(file.case_id, seq)
+        return tuple(timeline_entry(number, event, plan, self._engine.workflows) for number, event in found)
+
+
+def _page_size(asked: int) -> int:
+    return min(asked, PAGE_MAX) if asked > 0 else PAGE_DEFAULT
+
+
+def _before(page_token: str) -> tuple[datetime, str] | None:
+    values = decode_token(page_token)
+    if not values:
+        return None
+    try:
+        return datetime.fromisoformat(str(values["created"])).astimezone(UTC), str(values["case_id"])
+    except (KeyError, ValueError) as error:
+        raise PageTokenInvalid("The page token is not one of ours.") from error

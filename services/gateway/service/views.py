@@ -4,20 +4,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """The same words in Chinese and in English."""
-
-    zh: str
-    en: str
+from services.gateway.domain.case import CaseStatus
+from services.gateway.domain.history import PrefillState
+from services.gateway.domain.text import Text
 
 
 @dataclass(frozen=True, slots=True)
 class AgencyView:
-    """A department in the role that a matter names; `uscc` and `name` are empty where this region has none in the role."""
+    """A department in the role that a matter names; `uscc` is empty where this region has none in it."""
 
     role: str
     uscc: str
@@ -99,17 +94,6 @@ class MatterView:
     steps: tuple[StepOutline, ...]
 
 
-class CaseStatus(StrEnum):
-    """Where a case stands."""
-
-    DRAFT = "draft"
-    SUBMITTED = "submitted"
-    IN_PROGRESS = "in_progress"
-    COMPLETED = "completed"
-    REFUSED = "refused"
-    PARKED = "parked"
-
-
 @dataclass(frozen=True, slots=True)
 class StepView:
     """One step of a case."""
@@ -139,18 +123,6 @@ class IssuedLicense:
     license_id: str
     identifier: str
     version: int
-
-
-class PrefillState(StrEnum):
-    """How filling a field from its source went."""
-
-    FILLED = "filled"
-    EMPTY = "empty"
-    """The source has no such value."""
-    UNAVAILABLE = "unavailable"
-    """The source did not answer; the field stays empty and is tried again at submission."""
-    REFUSED = "refused"
-    """The source refused; `reason` says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +193,8 @@ class TimelineEntry:
     seq: int
     time: datetime
     kind: str
-    """`opened`, `changed`, `submitted`, `step_started`, `step_done`, `step_refused`, `step_unavailable`, `retry_planned`, `step_skipped`, `step_failed`, `parked`, `resumed`, `ended`."""
+    """`opened`, `changed`, `prefilled`, `submitted`, `step_started`, `step_done`, `step_refused`, `step_unavailable`,
+    `retry_planned`, `step_skipped`, `step_failed`, `parked`, `resumed` or `ended`."""
     text: Text
     step_id: str = ""
     agency: AgencyView | None = None

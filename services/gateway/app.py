@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only place where the objects of the gateway meet."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
+
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from tongban.gateway.v1 import gateway_events_pb2
+from tongban.gateway.v1.gateway_service_pb2_grpc import (
+    add_StepServiceServicer_to_server,
+    add_TaskServiceServicer_to_server,
+)
+from tongban.identity.v1.identity_events_pb2 import AgencyChanged
+
+from services.gateway.clients import ExchangeClient, IdentityClient, LedgerClient, LicensesClient
+from services.gateway.config import Settings
+from services.gateway.console.routes import LARGER_BODIES, console_routes
+from services.gateway.console.store import TraceStore
+from services.gateway.events import OWNERS, GatewayEvents, to_wire
+from services.gateway.rest.app import build_app
+from services.gateway.rpc import StepRpc, TaskRpc
+from services.gateway.service import GatewayService
+from services.gateway.service.bell import Bell
+from services.gateway.service.drafts import Drafts
+from services.gateway.service.engine import Engine
+from services.gateway.service.prefill import Prefiller
+from services.gateway.service.resident import Sources
+from services.gateway.service.steps import StepDesk
+from services.gateway.service.tasks import TaskDesk
+from services.gateway.service.timers import TimerDesk
+from services.gateway.store import SqlGatewayStore
+from services.gateway.workflows import load_workflows
+from services.kit.envelope import topic_of
+from services.kit.errors import Unavailable
+from services.kit.rpc.peer import Peer
+from services.kit.runtime import App, Runtime
+
+_FORGET_EVERY_SECONDS = 3600
+_HEALTH_SECONDS = 1.5
+
+
+@asynccontextmanager
+async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
+    """Load the matters, open the stores and wire the use cases to their doorways."""
+    workflows = load_workflows(settings.matters, settings.agencies)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(SqlGatewayStore.open(runtime, encode=to_wire))
+        traces = await stack.enter_async_context(TraceStore.open(settings.traces))
+        identity = IdentityClient(runtime.peer("identity"))
+        exchange = ExchangeClient(runtime.peer("exchange"))
+        bell = Bell()
+        engine = Engine(store, workflows, bell, runtime.telemetry, clock=runtime.clock, tries_max=settings.tries_max)
+        service = GatewayService(
+            engine,
+            Drafts(engine, Prefiller(identity, exchange, workflows)),
+            Sources(
+                identity,
+                LicensesClient(runtime.peer("licenses"), workflows),
+                LedgerClient({log: runtime.peer(log) for log in OWNERS}, workflows),
+            ),
+            poll_seconds=settings.poll_seconds,
+            sandbox=settings.sandbox,
+        )
+        steps = StepDesk(engine, exchange)
+        tasks = TaskDesk(engine, lease_seconds=settings.lease_seconds, poll_seconds=settings.poll_seconds)
+        timers = TimerDesk(engine, poll_seconds=settings.poll_seconds)
+        events = GatewayEvents(steps, bell)
+        console = console_routes(service, runtime.tokens, traces, sandbox=settings.sandbox)
+
+        async def forget_keys() -> None:
+            while True:
+                with suppress(Unavailable):  # The next round catches up.
+                    await store.forget_keys(runtime.clock() - timedelta(days=settings.key_days))
+                await asyncio.sleep(_FORGET_EVERY_SECONDS)
+
+        yield App(
+            name="gateway",
+            rpc=[
+                (add_StepServiceServicer_to_server, StepRpc(steps)),
+                (add_TaskServiceServicer_to_server, TaskRpc(tasks)),
+            ],
+            store=store,
+            routes=events.routes,
+            topics=events.topics,
+            hears_all={**events.wakes, AgencyChanged: runtime.rights.on_agency_changed},
+            all_topics=(topic_of(gateway_events_pb2.CaseSubmitted), topic_of(AgencyChanged)),
+            background=[timers.run, forget_keys],
+            http=build_app(
+                service,
+                runtime.tokens,
+                telemetry=runtime.telemetry,
+                ready=runtime.readiness.problems,
+                sandbox=settings.sandbox,
+                sample_ratio=settings.sample_ratio,
+                clock=runtime.clock,
+                console=console,
+                larger_bodies=LARGER_BODIES,
+            ),
+            http_host=settings.http_host,
+            http_port=settings.http_port,
+            ready=_checks(settings, runtime, identity),
+        )
+
+
+def _checks(settings: Settings, runtime: Runtime, identity: IdentityClient) -> dict[str, Callable[[], Awaitable[None]]]:
+    """What `/readyz` looks at beside database and event log: the services behind, and in a sandbox its people."""
+    checks: dict[str, Callable[[], Awaitable[None]]] = {name: _serves(runtime.peer(name)) for name in OWNERS}
+
+    async def city() -> None:
+        if not await identity.personas():
+            raise Unavailable("The sandbox city has not moved in yet.")
+
+    if settings.sandbox:
+        checks["city"] = city
+    return checks
+
+
+def _serves(peer: Peer) -> Callable[[], Awaitable[None]]:
+    """Whether another service says of itself that it serves (grpc.health.v1)."""
+    stub = peer.stub(HealthStub)
+
+    async def check() -> None:
+        answer = await peer.call(stub.Check, HealthCheckRequest(), timeout_seconds=_HEALTH_SECONDS)
+        if answer.status != HealthCheckResponse.SERVING:
+            raise Unavailable(f"The {peer.service} service does not serve yet.")
+
+    return check

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The event doorway: facts that the gateway tells, and the answers of steps that it hears."""
+
+from google.protobuf.message import Message
+from tongban.events.v1.steps_pb2 import (
+    STEP_OUTCOME_DONE,
+    STEP_OUTCOME_REFUSED,
+    STEP_OUTCOME_UNAVAILABLE,
+    StepAnswered,
+)
+from tongban.gateway.v1 import gateway_events_pb2 as facts
+from tongban.gateway.v1 import gateway_pb2
+
+from services.gateway.domain.definition import StepKind
+from services.gateway.domain.facts import CaseEndedFact, CaseParkedFact, CaseSubmittedFact, StepRequestedFact
+from services.gateway.domain.history import Outcome
+from services.gateway.service.bell import Bell, case_key
+from services.gateway.service.steps import StepDesk, ToldAnswer
+from services.kit.consumer import Routes
+from services.kit.envelope import Envelope, Outgoing, service_topic
+from services.kit.errors import Refusal
+
+OWNERS = ("identity", "licenses", "exchange")
+"""Services that own steps; their answers stand on their own topics."""
+
+_OUTCOMES = {
+    STEP_OUTCOME_DONE: Outcome.DONE,
+    STEP_OUTCOME_REFUSED: Outcome.REFUSED,
+    STEP_OUTCOME_UNAVAILABLE: Outcome.UNAVAILABLE,
+}
+KINDS = {
+    StepKind.VERIFY: gateway_pb2.STEP_KIND_VERIFY,
+    StepKind.FETCH: gateway_pb2.STEP_KIND_FETCH,
+    StepKind.LICENSE: gateway_pb2.STEP_KIND_LICENSE,
+    StepKind.TASK: gateway_pb2.STEP_KIND_TASK,
+}
+
+
+class OutcomeUnknown(Refusal):
+    """A step was answered with an outcome that this release does not know."""
+
+
+class GatewayEvents:
+    """What the gateway does when others tell something."""
+
+    def __init__(self, steps: StepDesk, bell: Bell) -> None:
+        self._steps = steps
+        self._bell = bell
+
+    @property
+    def routes(self) -> Routes:
+        """Facts that are heard once per service."""
+        return {StepAnswered: self.on_step_answered}
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Where they are told."""
+        return tuple(service_topic(owner) for owner in OWNERS)
+
+    @property
+    def wakes(self) -> Routes:
+        """Own facts that every process hears, to wake who waits in it for news of a case."""
+        return {
+            facts.CaseSubmitted: self.on_news,
+            facts.StepRequested: self.on_news,
+            facts.CaseEnded: self.on_news,
+            facts.CaseParked: self.on_news,
+        }
+
+    async def on_step_answered(self, fact: StepAnswered, envelope: Envelope) -> None:
+        """Take the answer into its case and go on."""
+        outcome = _OUTCOMES.get(fact.outcome)
+        if outcome is None:
+            raise OutcomeUnknown("The step was answered with an unknown outcome.")
+        told = ToldAnswer(
+            teller=envelope.topic.split(".")[1],
+            case_id=fact.case_id,
+            step_id=fact.step_id,
+            attempt=fact.attempt,
+            outcome=outcome,
+            reason=fact.reason,
+            output=dict(fact.output),
+            answer_id=fact.answer_id,
+        )
+        await self._steps.answered(told, delivery_id=envelope.event_id)
+
+    async def on_news(
+        self,
+        fact: facts.CaseSubmitted | facts.StepRequested | facts.CaseEnded | facts.CaseParked,
+        _envelope: Envelope,
+    ) -> None:
+        """Another process may have moved the case."""
+        self._bell.ring(case_key(fact.case_id))
+        if isinstance(fact, facts.StepRequested) and fact.kind == gateway_pb2.STEP_KIND_TASK:
+            self._bell.ring_all("tasks:")
+
+
+def to_wire(fact: object) -> Outgoing:
+    """Put a fact in wire words; the case is key and correlation alike."""
+    message: Message
+    match fact:
+        case CaseSubmittedFact(case_id=case_id):
+            message = facts.CaseSubmitted(case_id=case_id, matter=fact.matter, definition=fact.definition)
+        case StepRequestedFact(case_id=case_id):
+            message = facts.StepRequested(
+                case_id=case_id, step_id=fact.step_id, attempt=fact.attempt, kind=KINDS[fact.kind], matter=fact.matter
+            )
+        case CaseEndedFact(case_id=case_id):
+            message = facts.CaseEnded(case_id=case_id, outcome=fact.outcome)
+        case CaseParkedFact(case_id=case_id):
+            message = facts.CaseParked(case_id=case_id, step_id=fact.step_id, reason=fact.reason)
+        case _:
+            raise TypeError(f"{type(fact).__name__} is no fact of the gateway.")
+    return Outgoing(message, case_id, case_id)

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drafts: opened once however often it is asked, filled from sources, changed, and submitted."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from services.gateway.domain.advance import resume, submit
+from services.gateway.domain.case import CaseState, StepState
+from services.gateway.domain.definition import canonical_json
+from services.gateway.domain.form import check_answers, check_complete
+from services.gateway.domain.history import AnswersChanged, CaseOpened, Event, Prefilled, PrefillRepeated, PrefillState
+from services.gateway.domain.plan import Plan
+from services.gateway.domain.refusals import (
+    CaseNotDraft,
+    CaseNotFound,
+    CaseNotParked,
+    CitizenOnly,
+    IdempotencyKeyReused,
+)
+from services.gateway.domain.values import china_date
+from services.gateway.service.commands import ChangeAnswers, CreateCase, SubmitCase
+from services.gateway.service.engine import Engine, Turn
+from services.gateway.service.ports import CaseFile, Remembered
+from services.gateway.service.prefill import Prefiller
+from services.kit.caller import Caller, CallerKind, current_caller
+from services.kit.errors import Unavailable, VersionConflict
+from services.kit.ids import new_id
+from services.kit.telemetry import current_traceparent
+
+LEVEL_CITY = "3"
+"""Level of the implementing body in the implementation code (GB/T 39046-2020, annex A): city."""
+
+
+class Drafts:
+    """From an empty form to a submitted case; acts for the calling resident."""
+
+    def __init__(self, engine: Engine, prefiller: Prefiller) -> None:
+        self._engine = engine
+        self._prefiller = prefiller
+
+    async def create(self, command: CreateCase) -> CaseFile:
+        """Open a draft. The same caller, key and body again give the same case."""
+        caller = citizen()
+        plan = self._engine.workflows.current(command.matter)
+        without = tuple(sorted(set(command.without)))
+        request = {"create": command.matter, "answers": dict(command.answers), "without": list(without)}
+        note = Remembered(self._engine.store.digest(canonical_json(request)), new_id())
+        if (known := await self._known(caller, command.idempotency_key, note)) is not None:
+            return known
+        answers = {name: value for name, value in command.answers.items() if value}
+        check_answers(plan.matter, command.answers, without)
+        prefilled = await self._prefiller.fill(plan.matter, note.case_id, plan.matter.form)
+
+        async def work(turn: Turn) -> CaseFile:
+            if command.idempotency_key:
+                first = await turn.tx.remember(caller.label, command.idempotency_key, note)
+                if first is not None:
+                    return (await turn.load(_same(first, note).case_id))[0]
+            now = self._engine.clock()
+            day = china_date(now).replace("-", "")
+            receipt = f"{implementation_code(plan, self._engine)}{day}{await turn.tx.next_serial(day):06d}"
+            event = CaseOpened(now, receipt, command.matter, plan.digest, caller.id, answers, without, prefilled)
+            await turn.tx.open_case(note.case_id, plan, event)
+            return (await turn.load(note.case_id))[0]
+
+        return await self._engine.transact(work)
+
+    async def change(self, command: ChangeAnswers) -> CaseFile:
+        """Change a draft."""
+        request = {
+            "change": command.case_id,
+            "answers": dict(command.answers),
+            "without": None if command.without is None else sorted(command.without),
+        }
+
+        def events(plan: Plan, state: CaseState) -> tuple[Event, ...]:
+            if state.submitted is not None:
+                raise CaseNotDraft("The case is submitted and can't be changed any more.")
+            check_answers(plan.matter, command.answers, command.without or ())
+            changed = {name: value for name, value in command.answers.items() if state.answers.get(name, "") != value}
+            without = None if command.without is None else tuple(sorted(set(command.without)))
+            if not changed and without in (None, state.without):
+                return ()
+            return (AnswersChanged(self._engine.clock(), changed, without),)
+
+        return await self._changed(command.case_id, command.version, command.idempotency_key, request, events)
+
+    async def submit(self, command: SubmitCase) -> CaseFile:
+        """Submit a draft. Sources that were away when it was opened are asked once more before."""
+        repeated = await self._repeated(command.case_id)
+        request = {"submit": command.case_id}
+
+        def events(plan: Plan, state: CaseState) -> tuple[Event, ...]:
+            if state.submitted is not None:
+                return ()
+            now = self._engine.clock()
+            first: tuple[Event, ...] = (PrefillRepeated(now, repeated),) if repeated else ()
+            prefilled = {**state.prefilled, **{one.name: one for one in repeated}}
+            after = _with_prefilled(state, prefilled)
+            _sources_answered(plan, after)
+            check_complete(plan.matter, after.effective_answers())
+            return (*first, *submit(plan, command.case_id, after, now))
+
+        return await self._changed(
+            command.case_id, command.version, command.idempotency_key, request, events, submitting=True
+        )
+
+    async def resume(self, case_id: str, step_id: str, by: str) -> None:
+        """Let a parked step go on; for operators."""
+
+        async def work(turn: Turn) -> None:
+            file, plan = await turn.load(case_id)
+            if file.state.step(step_id).state is not StepState.PARKED:
+                raise CaseNotParked("This step is not parked.")
+            await turn.apply(file, plan, resume(plan, case_id, file.state, step_id, by, now=self._engine.clock()))
+
+        await self._engine.transact(work)
+
+    async def _changed(
+        self,
+        case_id: str,
+        version: int | None,
+        key: str,
+        request: Mapping[str, object],
+        events: Callable[[Plan, CaseState], Sequence[Event]],
+        *,
+        submitting: bool = False,
+    ) -> CaseFile:
+        """One change of an own case, guarded by version and idempotency key."""
+        caller = citizen()
+        note = Remembered(self._engine.store.digest(canonical_json(dict(request))), case_id)
+
+        async def work(turn: Turn) -> CaseFile:
+            file, plan = await turn.load(case_id)
+            _must_own(file, caller)
+            if key:
+                first = await turn.tx.remember(caller.label, key, note)
+                if first is not None:
+                    _same(first, note)
+                    return file
+            already = submitting and file.state.submitted is not None
+            if version is not None and version != file.state.version and not already:
+                raise VersionConflict("The case has changed since it was read.", remedy="Read it again.")
+            traceparent = current_traceparent() if submitting and not already else ""
+            return await turn.apply(file, plan, events(plan, file.state), traceparent=traceparent)
+
+        return await self._engine.transact(work)
+
+    async def _known(self, caller: Caller, key: str, note: Remembered) -> CaseFile | None:
+        first = await self._engine.store.remembered(caller.label, key) if key else None
+        return await self._engine.store.case_file(_same(first, note).case_id) if first is not None else None
+
+    async def _repeated(self, case_id: str) -> tuple[Prefilled, ...]:
+        """What sources that were away say now."""
+        caller = citizen()
+        file = await self._engine.store.case_file(case_id)
+        if file is None or file.state.applicant_id != caller.id:
+            raise CaseNotFound("There is no such case.")
+        if file.state.submitted is not None:
+            return ()
+        plan = await self._engine.plan_of(file.state.definition)
+        away = [
+            one
+            for one in plan.matter.form
+            if one.name in file.state.prefilled
+            and file.state.prefilled[one.name].state is PrefillState.UNAVAILABLE
+            and not file.state.answers.get(one.name)
+        ]
+        return await self._prefiller.fill(plan.matter, case_id, away) if away else ()
+
+
+def citizen() -> Caller:
+    """The calling resident. Raises CitizenOnly for anybody else."""
+    caller = current_caller()
+    if caller.kind is not CallerKind.CITIZEN:
+        raise CitizenOnly("Only a resident has cases, licenses and accesses of their own.")
+    return caller
+
+
+def implementation_code(plan: Plan, engine: Engine) -> str:
+    """实施编码: the leading body's USCC (18), its level (1) and the basic code (12)."""
+    return f"{engine.uscc(plan.matter.lead)}{LEVEL_CITY}{plan.matter.basic_code}"
+
+
+def _same(first: Remembered, note: Remembered) -> Remembered:
+    if first.fingerprint != note.fingerprint:
+        raise IdempotencyKeyReused("The idempotency key belongs to another request.", remedy="Use a new key.")
+    return first
+
+
+def _must_own(file: CaseFile, caller: Caller) -> None:
+    if file.state.applicant_id != caller.id:
+        raise CaseNotFound("There is no such case.")
+
+
+def _with_prefilled(state: CaseState, prefilled: Mapping[str, Prefilled]) -> CaseState:
+    return replace(state, prefilled=prefilled)
+
+
+def _sources_answered(plan: Plan, state: CaseState) -> None:
+    """A required field that only its source fills can't be asked of the resident: it waits for the source."""
+    for one in plan.matter.form:
+        filled = state.prefilled.get(one.name)
+        if one.required and one.read_only and filled is not None and filled.state is PrefillState.UNAVAILABLE:
+            raise Unavailable(f"The source of {one.name} does not answer.", retry_after_seconds=5)

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How cases, matters and their histories are shown to their applicant."""
+
+from services.gateway.domain.case import CaseState, StepState
+from services.gateway.domain.definition import FormField, LicenseStep, Matter, OwnedStep, Step
+from services.gateway.domain.form import masked
+from services.gateway.domain.history import (
+    AnswersChanged,
+    CaseEnded,
+    CaseOpened,
+    CaseOutcome,
+    CaseSubmitted,
+    Event,
+    Outcome,
+    Prefilled,
+    PrefillRepeated,
+    RetryPlanned,
+    StepAnswered,
+    StepFailed,
+    StepParked,
+    StepResumed,
+    StepSkipped,
+    StepStarted,
+    step_of,
+)
+from services.gateway.domain.plan import Plan
+from services.gateway.domain.text import Text
+from services.gateway.service.engine import trace_id_of
+from services.gateway.service.ports import CaseFile, CaseRow
+from services.gateway.service.views import (
+    AgencyView,
+    CaseSummary,
+    CaseTrace,
+    CaseView,
+    ChoiceView,
+    FieldView,
+    IssuedLicense,
+    MatterView,
+    PrefilledField,
+    PrefillView,
+    StepOutline,
+    StepView,
+    TimelineEntry,
+)
+from services.gateway.workflows import Agency, Workflows
+
+
+def agency_view(agency: Agency) -> AgencyView:
+    """A department."""
+    return AgencyView(agency.role, agency.uscc, agency.name)
+
+
+def matter_view(plan: Plan, workflows: Workflows) -> MatterView:
+    """A matter with its form and steps."""
+    matter = plan.matter
+    return MatterView(
+        code=matter.code,
+        definition=plan.digest,
+        basic_code=matter.basic_code,
+        title=matter.title,
+        summary=matter.summary,
+        lead=agency_view(workflows.agency(matter.lead)),
+        basis=matter.basis,
+        notes=matter.notes,
+        fields=tuple(_field_view(one) for one in matter.form),
+        steps=tuple(
+            StepOutline(
+                step.id, step.kind.value, step.title, _owner(step, workflows), step.optional, step.needs, step.after
+            )
+            for step in matter.steps
+        ),
+    )
+
+
+def case_view(file: CaseFile, plan: Plan, workflows: Workflows) -> CaseView:
+    """A case as its applicant sees it."""
+    state = file.state
+    assert state.created is not None
+    parked = state.parked_step
+    return CaseView(
+        id=file.case_id,
+        receipt=state.receipt,
+        matter=state.matter,
+        title=plan.matter.title,
+        definition=state.definition,
+        status=state.status,
+        reason=state.step(parked).reason if parked else state.reason,
+        message=state.message,
+        version=state.version,
+        created=state.created,
+        submitted=state.submitted,
+        ended=state.ended,
+        trace_id=trace_id_of(file.traceparent),
+        answers=dict(state.answers),
+        without=state.without,
+        prefilled=tuple(
+            _prefilled_view(one, state.prefilled[one.name]) for one in plan.matter.form if one.name in state.prefilled
+        ),
+        steps=tuple(_step_view(step, state, workflows) for step in plan.matter.steps),
+        licenses=licenses_of(plan.matter, state),
+    )
+
+
+def case_summary(row: CaseRow, title: Text) -> CaseSummary:
+    """One row of a list."""
+    return CaseSummary(
+        row.case_id, row.receipt, row.matter, title, row.status, row.version, row.created, row.submitted, row.ended
+    )
+
+
+def case_trace(row: CaseRow) -> CaseTrace:
+    """From a receipt to a trace."""
+    return CaseTrace(
+        row.case_id, row.receipt, row.matter, row.status, trace_id_of(row.traceparent), row.created, row.submitted
+    )
+
+
+def licenses_of(matter: Matter, state: CaseState) -> tuple[IssuedLicense, ...]:
+    """Licenses that the case has led to so far."""
+    return tuple(
+        IssuedLicense(
+            step_id=step.id,
+            type_code=step.license_type,
+            license_id=str(record.output.get("license_id", "")),
+            identifier=str(record.output.get("identifier", "")),
+            version=int(str(record.output.get("version") or 1)),
+        )
+        for step in matter.steps
+        if isinstance(step, LicenseStep) and (record := state.step(step.id)).state is StepState.DONE
+    )
+
+
+def timeline_entry(seq: int, event: Event, plan: Plan, workflows: Workflows) -> TimelineEntry:
+    """One thing that happened, in words."""
+    step = plan.step(step_of(event))
+    kind, zh, en = _words(event)
+    title = step.title if step else None
+    return TimelineEntry(
+        seq=seq,
+        time=event.at,
+        kind=kind,
+        text=Text(f"{title.zh}：{zh}", f"{title.en}: {en}") if title else Text(zh, en),
+        step_id=step_of(event),
+        agency=_owner(step, workflows) if step else None,
+        attempt=getattr(event, "attempt", 0),
+        reason=getattr(event, "reason", ""),
+        message=getattr(event, "message", None),
+    )
+
+
+def _words(event: Event) -> tuple[str, str, str]:  # noqa: C901, PLR0911, PLR0912 - one arm for each kind of event
+    match event:
+        case CaseOpened():
+            return "opened", "已创建草稿", "A draft was opened"
+        case AnswersChanged():
+            return "changed", "已修改填报内容", "Answers were changed"
+        case PrefillRepeated():
+            return "prefilled", "已重新共享数据", "Sources were asked again"
+        case CaseSubmitted():
+            return "submitted", "已提交申请", "The case was submitted"
+        case StepStarted():
+            return "step_started", "开始办理", "under way"
+        case StepAnswered(outcome=Outcome.DONE):
+            return "step_done", "已办结", "done"
+        case StepAnswered(outcome=Outcome.REFUSED):
+            return "step_refused", "不予通过", "refused"
+        case StepAnswered():
+            return "step_unavailable", "暂时无法办理", "not possible at the moment"
+        case RetryPlanned():
+            return "retry_planned", "稍后重试", "to be tried again"
+        case StepSkipped():
+            return "step_skipped", "无需办理", "not needed"
+        case StepFailed():
+            return "step_failed", "未能办理", "could not be done"
+        case StepParked():
+            return "parked", "已转人工处理", "handed to an operator"
+        case StepResumed():
+            return "resumed", "继续办理", "taken up again"
+        case CaseEnded(outcome=CaseOutcome.COMPLETED):
+            return "ended", "全部办结", "Everything is done"
+        case CaseEnded():
+            return "ended", "申请未获通过", "The case was refused"
+
+
+def _owner(step: Step, workflows: Workflows) -> AgencyView | None:
+    return agency_view(workflows.agency(step.agency)) if isinstance(step, OwnedStep) else None
+
+
+def _field_view(field: FormField) -> FieldView:
+    prefill = field.prefill
+    return FieldView(
+        name=field.name,
+        type=field.type.value,
+        title=field.title,
+        required=field.required,
+        sensitive=field.sensitive,
+        read_only=field.read_only,
+        length_min=field.length.min,
+        length_max=field.length.max,
+        choices=tuple(ChoiceView(choice.value, choice.title) for choice in field.choices),
+        prefill=None
+        if prefill is None
+        else PrefillView(prefill.source, getattr(prefill, "resource", ""), prefill.field, prefill.basis),
+    )
+
+
+def _prefilled_view(field: FormField, filled: Prefilled) -> PrefilledField:
+    value = masked(filled.value) if field.sensitive else filled.value
+    return PrefilledField(field.name, value, filled.source, filled.provider, filled.basis, filled.state, filled.reason)
+
+
+def _step_view(step: Step, state: CaseState, workflows: Workflows) -> StepView:
+    record = state.step(step.id)
+    shown = StepState.CANCELED if state.ended and record.state is StepState.WAITING else record.state
+    return StepView(
+        id=step.id,
+        kind=step.kind.value,
+        title=step.title,
+        agency=_owner(step, workflows),
+        optional=step.optional,
+        state=shown.value,
+        started=record.started,
+        ended=record.ended,
+        attempts=record.attempt,
+        reason=record.reason,
+        message=record.message,
+    )

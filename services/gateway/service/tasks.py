@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""For departments: their parts of cases, by lease."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.gateway.domain.advance import Answer, awaits, react_to_answer
+from services.gateway.domain.definition import TaskStep, canonical_json
+from services.gateway.domain.form import check_output
+from services.gateway.domain.history import Outcome
+from services.gateway.domain.refusals import LeaseLost, TaskNotFound, TaskNotOpen
+from services.gateway.domain.text import Text
+from services.gateway.service.bell import tasks_key
+from services.gateway.service.engine import Engine, Turn
+from services.gateway.service.ports import TaskRow, TaskState
+from services.kit.caller import current_caller
+from services.kit.errors import RequestIdReused
+from services.kit.ids import new_id
+
+IN_FLIGHT_DEFAULT = 10
+RIGHT = "gateway.tasks"
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteTask:
+    """What came of a task."""
+
+    request_id: str
+    task_id: str
+    lease_token: str
+    output: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseTask:
+    """Why a task is not done."""
+
+    request_id: str
+    task_id: str
+    lease_token: str
+    reason: str
+    message: Text
+
+
+class TaskDesk:
+    """Departments come here; every method acts for the calling agency."""
+
+    def __init__(self, engine: Engine, *, lease_seconds: float, poll_seconds: float) -> None:
+        self._engine = engine
+        self._lease = timedelta(seconds=lease_seconds)
+        self._poll_seconds = poll_seconds
+
+    async def take(self, operations: Sequence[str], in_flight_max: int) -> AsyncIterator[TaskRow]:
+        """Give tasks as they come, no more at a time than the caller can hold; ends when the caller goes."""
+        caller = current_caller()
+        caller.must(RIGHT)
+        holder = new_id()
+        most = in_flight_max or IN_FLIGHT_DEFAULT
+        with self._engine.bell.listening(tasks_key(caller.agency)) as ear:
+            while True:
+                for task in await self._leased(caller.agency, operations, holder, most):
+                    yield task
+                await ear.rung(self._poll_seconds)
+
+    async def renew(self, task_id: str, lease_token: str) -> datetime:
+        """Lengthen a lease. Raises LeaseLost, TaskNotOpen, TaskNotFound."""
+        async with self._engine.store.transaction() as tx:
+            task = _own(await tx.task(task_id))
+            _must_hold(task, lease_token)
+            until = self._engine.clock() + self._lease
+            await tx.renew_lease(task_id, until)
+        return until
+
+    async def complete(self, command: CompleteTask) -> None:
+        """Take what came of a task into its case.
+
+        Raises TaskOutputInvalid, LeaseLost, TaskNotOpen, TaskNotFound, RequestIdReused.
+        """
+        digest = self._engine.store.digest(canonical_json({"output": dict(command.output)}))
+
+        async def work(turn: Turn) -> str:
+            task = _own(await turn.tx.task(command.task_id))
+            if _repeated(task, command.request_id, digest):
+                return task.agency
+            _must_hold(task, command.lease_token)
+            file, plan = await turn.load(task.case_id)
+            step = plan.step(task.step_id)
+            if not isinstance(step, TaskStep) or not awaits(file.state, task.step_id, task.attempt):
+                raise TaskNotOpen("The case no longer asks for this task.")
+            output = check_output(step, command.output)
+            answer = Answer(task.step_id, task.attempt, Outcome.DONE, output=output)
+            events = react_to_answer(plan, task.case_id, file.state, answer, self._engine.clock())
+            await turn.tx.finish_task(task.task_id, TaskState.DONE, command.request_id, digest)
+            await turn.apply(file, plan, events)
+            return task.agency
+
+        self._free(await self._engine.transact(work))
+
+    async def refuse(self, command: RefuseTask) -> None:
+        """Take a refusal into its case. Raises as `complete` does."""
+        words = {"reason": command.reason, "zh": command.message.zh, "en": command.message.en}
+        digest = self._engine.store.digest(canonical_json(words))
+
+        async def work(turn: Turn) -> str:
+            task = _own(await turn.tx.task(command.task_id))
+            if _repeated(task, command.request_id, digest):
+                return task.agency
+            _must_hold(task, command.lease_token)
+            file, plan = await turn.load(task.case_id)
+            if not awaits(file.state, task.step_id, task.attempt):
+                raise TaskNotOpen("The case no longer asks for this task.")
+            answer = Answer(task.step_id, task.attempt, Outcome.REFUSED, reason=command.reason, message=command.message)
+            events = react_to_answer(plan, task.case_id, file.state, answer, self._engine.clock())
+            await turn.tx.finish_task(task.task_id, TaskState.REFUSED, command.request_id, digest)
+            await turn.apply(file, plan, events)
+            return task.agency
+
+        self._free(await self._engine.transact(work))
+
+    async def _leased(self, agency: str, operations: Sequence[str], holder: str, most: int) -> Sequence[TaskRow]:
+        now = self._engine.clock()
+        if not await self._engine.store.has_tasks(agency, operations, now):
+            return ()  # A look costs no lock.
+        async with self._engine.store.transaction() as tx:
+            room = most - await tx.held(holder, now)
+            if room <= 0:
+                return ()
+            until = now + self._lease
+            return await tx.lease_tasks(agency, operations, holder, now=now, until=until, limit=room)
+
+    def _free(self, agency: str) -> None:
+        """A holder has room again."""
+        self._engine.bell.ring(tasks_key(agency))
+
+
+def _own(task: TaskRow | None) -> TaskRow:
+    caller = current_caller()
+    caller.must(RIGHT)
+    if task is None or task.agency != caller.agency:
+        raise TaskNotFound("There is no such task.")
+    return task
+
+
+def _repeated(task: TaskRow, request_id: str, digest: str) -> bool:
+    if task.request_id != request_id:
+        return False
+    if task.answer_digest != digest:
+        raise RequestIdReused("The request id belongs to another answer to this task.")
+    return True
+
+
+def _must_hold(task: TaskRow, lease_token: str) -> None:
+    """A lease that ran out still counts as long as nobody else has taken the task."""
+    if task.state not in {TaskState.OPEN, TaskState.LEASED}:
+        raise TaskNotOpen("The task is answered, or its case no longer asks for it.")
+    if task.lease_token != lease_token:
+        raise LeaseLost("Somebody else of the agency holds the task now.")

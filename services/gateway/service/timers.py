@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waits that are over: the next attempt of a step, or a limit that was exceeded."""
+
+from datetime import timedelta
+
+from services.gateway.domain.advance import react_to_limit, react_to_retry
+from services.gateway.domain.effects import Timer, TimerKind
+from services.gateway.service.bell import TIMERS
+from services.gateway.service.engine import Engine, Turn
+from services.kit import logs
+from services.kit.errors import Unavailable, VersionConflict
+
+_POSTPONED = timedelta(minutes=1)
+_SECONDS_MIN = 0.01
+
+
+class TimerDesk:
+    """Fires timers; several processes may, each timer is fired by one."""
+
+    def __init__(self, engine: Engine, *, poll_seconds: float) -> None:
+        self._engine = engine
+        self._poll_seconds = poll_seconds
+
+    async def run(self) -> None:
+        """Fire what is due, wait for what comes; lives as long as the process."""
+        while True:
+            with self._engine.bell.listening(TIMERS) as ear:
+                try:
+                    while await self.fire():
+                        pass
+                    seconds = await self._seconds_to_next()
+                except (Unavailable, VersionConflict):
+                    seconds = self._poll_seconds
+                await ear.rung(seconds)
+
+    async def fire(self) -> bool:
+        """Fire one timer that is due; False where there is none.
+
+        A case that can't be read must not hold up the others: its timer is put off by a minute and logged.
+        """
+        taken: list[Timer] = []
+
+        async def work(turn: Turn) -> bool:
+            timer = await turn.tx.take_due_timer(self._engine.clock())
+            if timer is None:
+                return False
+            taken.append(timer)
+            await self._react(turn, timer)
+            return True
+
+        try:
+            return await self._engine.transact(work)
+        except (Unavailable, VersionConflict):
+            raise
+        except Exception as error:
+            if not taken:
+                raise
+            logs.get_logger().error(
+                "timer_broke",
+                case_id=taken[-1].case_id,
+                step_id=taken[-1].step_id,
+                error=type(error).__name__,
+                stack=logs.stack_of(error),
+            )
+            await self._postpone(taken[-1])
+            return True
+
+    async def _react(self, turn: Turn, timer: Timer) -> None:
+        file, plan = await turn.load(timer.case_id)
+        react = react_to_retry if timer.kind is TimerKind.RETRY else react_to_limit
+        events = react(plan, timer.case_id, file.state, timer.step_id, timer.attempt, now=self._engine.clock())
+        await turn.apply(file, plan, events)
+
+    async def _postpone(self, timer: Timer) -> None:
+        due = self._engine.clock() + _POSTPONED
+        later = Timer(timer.case_id, timer.step_id, timer.kind, timer.attempt, due)
+        async with self._engine.store.transaction() as tx:
+            await tx.put_timer(later)
+
+    async def _seconds_to_next(self) -> float:
+        due = await self._engine.store.next_due()
+        if due is None:
+            return self._poll_seconds
+        left = (due - self._engine.clock()).total_seconds()
+        return min(self._poll_seconds, max(_SECONDS_MIN, left))

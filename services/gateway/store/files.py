@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Histories, read once: a state that is known is only taken further."""
+
+from collections import OrderedDict
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.gateway.domain.case import CaseState, fold
+from services.gateway.service.ports import CaseFile
+from services.gateway.store.rows import event_of
+from services.gateway.store.tables import cases, events
+from services.kit.crypto import Keyring
+
+_KEPT_MAX = 1000
+
+
+class Files:
+    """Folds histories and keeps the last states. A state is of committed events only, so it can't be wrong, only old."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+        self._states: OrderedDict[str, CaseState] = OrderedDict()
+
+    async def read(self, connection: AsyncConnection, case_id: str, *, lock: bool = False) -> CaseFile | None:
+        """The case as it stands."""
+        asked = select(cases.c.version, cases.c.traceparent).where(cases.c.case_id == case_id)
+        row = (await connection.execute(asked.with_for_update() if lock else asked)).one_or_none()
+        if row is None:
+            return None
+        known = self._states.get(case_id)
+        if known is None or known.version > row.version:
+            known = CaseState()
+        if known.version < row.version:
+            rows = await self._rows(connection, case_id, known.version, row.version)
+            known = fold((event_of(self._keyring, one) for one in rows), known)
+        return CaseFile(case_id, row.traceparent, known)
+
+    def keep(self, file: CaseFile) -> None:
+        """Remember the state for the next one who asks; only of what is committed."""
+        self._states[file.case_id] = file.state
+        self._states.move_to_end(file.case_id)
+        if len(self._states) > _KEPT_MAX:
+            self._states.popitem(last=False)
+
+    async def _rows(self, connection: AsyncConnection, case_id: str, after: int, last: int) -> list[Row[Any]]:
+        asked = (
+            select(events)
+            .where(events.c.case_id == case_id, events.c.seq > after, events.c.seq <= last)
+            .order_by(events.c.seq)
+        )
+        return list((await connection.execute(asked)).all())

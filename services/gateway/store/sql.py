@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gateway's store: reads of committed state, and the way into a transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar
+
+from sqlalchemy import MetaData, and_, delete, func, or_, select
+
+from services.gateway.domain.history import Event
+from services.gateway.service.ports import CaseFile, CaseRow, Remembered
+from services.gateway.store.files import Files
+from services.gateway.store.leases import to_take
+from services.gateway.store.rows import case_row, event_of
+from services.gateway.store.tables import cases, definitions, events, idempotency, metadata, tasks, timers
+from services.gateway.store.tx import SqlGatewayTx
+from services.kit.store import Store
+from services.kit.store.engine import Engines
+from services.kit.store.store import Encode, Resources
+
+
+class SqlGatewayStore(Store[SqlGatewayTx]):
+    """SQLite or PostgreSQL."""
+
+    service: ClassVar[str] = "gateway"
+    metadata: ClassVar[MetaData] = metadata
+    tx_type: ClassVar[type[SqlGatewayTx]] = SqlGatewayTx
+
+    def __init__(self, engines: Engines, runtime: Resources, *, encode: Encode) -> None:
+        super().__init__(engines, runtime, encode=encode)
+        self.files = Files(self.keyring)
+
+    def digest(self, text: str) -> str:
+        """A keyed digest, for comparing requests without keeping them."""
+        return self.keyring.digest(text.encode())
+
+    async def case_file(self, case_id: str) -> CaseFile | None:
+        """The committed state of a case."""
+        async with self.reading() as connection:
+            file = await self.files.read(connection, case_id)
+        if file is not None:
+            self.files.keep(file)
+        return file
+
+    async def definition_of(self, digest: str) -> str:
+        """The stored canonical definition."""
+        async with self.reading() as connection:
+            asked = select(definitions.c.body).where(definitions.c.digest == digest)
+            return str((await connection.execute(asked)).scalar_one())
+
+    async def events_after(self, case_id: str, seq: int) -> Sequence[tuple[int, Event]]:
+        """Events with a number above `seq`, in order."""
+        asked = select(events).where(events.c.case_id == case_id, events.c.seq > seq).order_by(events.c.seq)
+        async with self.reading() as connection:
+            rows = (await connection.execute(asked)).all()
+        return [(row.seq, event_of(self.keyring, row)) for row in rows]
+
+    async def find(self, receipt_or_case_id: str) -> CaseRow | None:
+        """One case by its id or receipt number."""
+        asked = select(cases).where(or_(cases.c.case_id == receipt_or_case_id, cases.c.receipt == receipt_or_case_id))
+        async with self.reading() as connection:
+            row = (await connection.execute(asked)).one_or_none()
+        return case_row(row) if row else None
+
+    async def cases_of(self, applicant_id: str, limit: int, before: tuple[datetime, str] | None) -> Sequence[CaseRow]:
+        """The applicant's cases, newest first, older than `before`."""
+        asked = select(cases).where(cases.c.applicant_id == applicant_id)
+        if before is not None:
+            created, case_id = before
+            older = or_(cases.c.created < created, and_(cases.c.created == created, cases.c.case_id < case_id))
+            asked = asked.where(older)
+        asked = asked.order_by(cases.c.created.desc(), cases.c.case_id.desc()).limit(limit)
+        async with self.reading() as connection:
+            return [case_row(row) for row in (await connection.execute(asked)).all()]
+
+    async def remembered(self, caller: str, key: str) -> Remembered | None:
+        """What was done under an idempotency key."""
+        asked = select(idempotency).where(idempotency.c.caller == caller, idempotency.c.key == key)
+        async with self.reading() as connection:
+            row = (await connection.execute(asked)).one_or_none()
+        return Remembered(row.fingerprint, row.case_id) if row else None
+
+    async def has_tasks(self, agency: str, operations: Sequence[str], now: datetime) -> bool:
+        """Whether there is a task to lease."""
+        asked = select(tasks.c.task_id).where(to_take(agency, operations, now)).limit(1)
+        async with self.reading() as connection:
+            return (await connection.execute(asked)).first() is not None
+
+    async def next_due(self) -> datetime | None:
+        """When the next timer is due."""
+        async with self.reading() as connection:
+            due: datetime | None = (await connection.execute(select(func.min(timers.c.due)))).scalar_one_or_none()
+        return due
+
+    async def forget_keys(self, before: datetime) -> int:
+        """Let go of idempotency keys that are older than anybody's retry."""
+        async with self.transaction() as tx:
+            result = await tx.connection.execute(delete(idempotency).where(idempotency.c.created < before))
+        return result.rowcount

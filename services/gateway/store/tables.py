@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gateway's tables. What people answered stands only in sealed columns."""
+
+from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+
+from services.kit.store import UtcDateTime, kit_tables
+
+metadata = MetaData()
+kit_tables(metadata)
+
+definitions = Table(
+    "definition",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("code", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("first_used", UtcDateTime, nullable=False),
+)
+
+cases = Table(
+    "case_file",
+    metadata,
+    Column("case_id", String(36), primary_key=True),
+    Column("receipt", String(50), nullable=False, unique=True),
+    Column("matter", String(64), nullable=False),
+    Column("definition", String(64), nullable=False),
+    Column("applicant_id", String(36), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("traceparent", String(60), nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("submitted", UtcDateTime),
+    Column("ended", UtcDateTime),
+    Index("case_file_by_applicant", "applicant_id", "created", "case_id"),
+    Index("case_file_by_status", "status", "created"),
+)
+
+events = Table(
+    "case_event",
+    metadata,
+    Column("case_id", String(36), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(40), nullable=False),
+    Column("step_id", String(64), nullable=False),
+    Column("occur_time", UtcDateTime, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+tasks = Table(
+    "task",
+    metadata,
+    Column("task_id", String(36), primary_key=True),
+    Column("case_id", String(36), nullable=False),
+    Column("step_id", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("agency", String(18), nullable=False),
+    Column("operation", String(64), nullable=False),
+    Column("matter", String(64), nullable=False),
+    Column("title_zh", Text, nullable=False),
+    Column("title_en", Text, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("holder", String(36), nullable=False),
+    Column("lease_token", String(36), nullable=False),
+    Column("lease_until", UtcDateTime),
+    Column("request_id", String(36), nullable=False),
+    Column("answer_digest", String(64), nullable=False),
+    Column("traceparent", String(60), nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("input", LargeBinary, nullable=False),
+    Index("task_to_take", "agency", "state", "created"),
+    Index("task_by_holder", "holder", "state"),
+    Index("task_by_step", "case_id", "step_id"),
+)
+
+timers = Table(
+    "timer",
+    metadata,
+    Column("case_id", String(36), primary_key=True),
+    Column("step_id", String(64), primary_key=True),
+    Column("kind", String(10), primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("due", UtcDateTime, nullable=False),
+    Index("timer_by_due", "due"),
+)
+
+notices = Table(
+    "notice",
+    metadata,
+    Column("case_id", String(36), primary_key=True),
+    Column("step_id", String(64), primary_key=True),
+    Column("applicant_id", String(36), nullable=False),
+    Column("text_zh", Text, nullable=False),
+    Column("text_en", Text, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Index("notice_by_applicant", "applicant_id", "created"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("caller", String(100), primary_key=True),
+    Column("key", String(100), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("case_id", String(36), nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Index("idempotency_by_time", "created"),
+)
+
+serials = Table(
+    "receipt_serial",
+    metadata,
+    Column("day", String(8), primary_key=True),
+    Column("last", Integer, nullable=False),
+)

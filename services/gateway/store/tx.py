@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One transaction of the gateway: history, read model, tasks, timers and facts change together or not at all."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+
+from services.gateway.domain.case import CaseState, fold
+from services.gateway.domain.effects import Effects, NewTask, Timer, TimerKind
+from services.gateway.domain.history import CaseOpened, Event
+from services.gateway.domain.plan import Plan
+from services.gateway.service.ports import CaseFile, CaseMoved, Remembered, TaskRow, TaskState
+from services.gateway.store import leases
+from services.gateway.store.files import Files
+from services.gateway.store.rows import case_columns, event_row, seal, task_row
+from services.gateway.store.tables import (
+    cases,
+    definitions,
+    events,
+    idempotency,
+    notices,
+    serials,
+    tasks,
+    timers,
+)
+from services.kit.ids import derived_id
+from services.kit.store import Tx
+from services.kit.telemetry import current_traceparent
+
+_LIVE = (TaskState.OPEN.value, TaskState.LEASED.value)
+
+
+class SqlGatewayTx(Tx):
+    """What a use case holds between begin and commit."""
+
+    @property
+    def _files(self) -> Files:
+        return cast(Files, self.store.files)  # type: ignore[attr-defined] # SqlGatewayStore has them
+
+    async def load(self, case_id: str) -> CaseFile | None:
+        """The case, locked until the end: SQLite has one writer, PostgreSQL locks the row."""
+        return await self._files.read(self.connection, case_id, lock=True)
+
+    async def definition(self, digest: str) -> str:
+        """The stored canonical definition."""
+        asked = select(definitions.c.body).where(definitions.c.digest == digest)
+        return str((await self.connection.execute(asked)).scalar_one())
+
+    async def next_serial(self, day: str) -> int:
+        """Count up; others who open a case on this day wait for our commit."""
+        statement = (
+            self.insert(serials)
+            .values(day=day, last=1)
+            .on_conflict_do_update(index_elements=["day"], set_={"last": serials.c.last + 1})
+            .returning(serials.c.last)
+        )
+        return int((await self.connection.execute(statement)).scalar_one())
+
+    async def open_case(self, case_id: str, plan: Plan, event: CaseOpened) -> None:
+        """Row, first event, and the definition where it was not used before."""
+        await self.connection.execute(
+            self.insert(definitions)
+            .values(digest=plan.digest, code=plan.matter.code, body=plan.matter.canonical(), first_used=event.at)
+            .on_conflict_do_nothing()
+        )
+        file = CaseFile(case_id, "", fold([event]))
+        await self.connection.execute(
+            cases.insert().values(
+                case_id=case_id,
+                receipt=event.receipt,
+                matter=event.matter,
+                definition=event.definition,
+                applicant_id=event.applicant_id,
+                created=event.at,
+                **case_columns(file),
+            )
+        )
+        await self._write(CaseFile(case_id, "", CaseState()), [event])
+
+    async def append(self, before: CaseFile, after: CaseFile, events: Sequence[Event]) -> None:
+        """The next events; (case, number) is unique, which is the lock that holds whatever else fails."""
+        await self._write(before, events)
+        await self.connection.execute(
+            update(cases).where(cases.c.case_id == before.case_id).values(**case_columns(after))
+        )
+
+    async def _write(self, before: CaseFile, new: Sequence[Event]) -> None:
+        start = before.state.version + 1
+        rows = [event_row(self.store.keyring, before.case_id, start + at, event) for at, event in enumerate(new)]
+        try:
+            await self.connection.execute(events.insert(), rows)
+        except IntegrityError as taken:
+            raise CaseMoved from taken
+
+    async def carry_out(self, effects: Effects, agencies: Mapping[str, str]) -> None:
+        """Close first, then open, then tell."""
+        for case_id, step_id in effects.closed_steps:
+            await self._close(case_id, step_id)
+        if effects.ended:
+            await self._close(effects.ended)
+        now = self.store.clock()
+        if effects.tasks:
+            await self.connection.execute(tasks.insert(), [self._task(one, agencies, now) for one in effects.tasks])
+        for timer in effects.timers:
+            await self.put_timer(timer)
+        for notice in effects.notices:
+            await self.connection.execute(
+                self.insert(notices)
+                .values(
+                    case_id=notice.case_id,
+                    step_id=notice.step_id,
+                    applicant_id=notice.applicant_id,
+                    text_zh=notice.text.zh,
+                    text_en=notice.text.en,
+                    created=now,
+                )
+                .on_conflict_do_nothing()
+            )
+        for fact in effects.facts:
+            await self.record(fact)
+
+    def _task(self, new: NewTask, agencies: Mapping[str, str], now: datetime) -> dict[str, Any]:
+        task_id = derived_id("task", new.case_id, new.step_id, str(new.attempt))
+        return {
+            "task_id": task_id,
+            "case_id": new.case_id,
+            "step_id": new.step_id,
+            "attempt": new.attempt,
+            "agency": agencies[new.role],
+            "operation": new.operation,
+            "matter": new.matter,
+            "title_zh": new.title.zh,
+            "title_en": new.title.en,
+            "state": TaskState.OPEN.value,
+            "holder": "",
+            "lease_token": "",
+            "lease_until": None,
+            "request_id": "",
+            "answer_digest": "",
+            "traceparent": current_traceparent(),
+            "created": now,
+            "input": seal(self.store.keyring, f"task:{task_id}", new.input),
+        }
+
+    async def _close(self, case_id: str, step_id: str = "") -> None:
+        """Nobody is to act on this any more; what tasks held is let go."""
+        mine = [tasks.c.case_id == case_id, tasks.c.state.in_(_LIVE)]
+        due = [timers.c.case_id == case_id]
+        if step_id:
+            mine.append(tasks.c.step_id == step_id)
+            due.append(timers.c.step_id == step_id)
+        closed = {"state": TaskState.CLOSED.value, "input": b"", "holder": ""}
+        await self.connection.execute(update(tasks).where(*mine).values(closed))
+        await self.connection.execute(delete(timers).where(*due))
+
+    async def put_timer(self, timer: Timer) -> None:
+        """Set it, or set it anew."""
+        values = {"attempt": timer.attempt, "due": timer.due}
+        await self.connection.execute(
+            self.insert(timers)
+            .values(case_id=timer.case_id, step_id=timer.step_id, kind=timer.kind.value, **values)
+            .on_conflict_do_update(index_elements=["case_id", "step_id", "kind"], set_=values)
+        )
+
+    async def take_due_timer(self, now: datetime) -> Timer | None:
+        """The one that is due longest, unless another process has it in hand."""
+        asked = select(timers).where(timers.c.due <= now).order_by(timers.c.due).limit(1)
+        row = (await self.connection.execute(asked.with_for_update(skip_locked=True))).one_or_none()
+        if row is None:
+            return None
+        await self.connection.execute(
+            delete(timers).where(
+                timers.c.case_id == row.case_id, timers.c.step_id == row.step_id, timers.c.kind == row.kind
+            )
+        )
+        return Timer(row.case_id, row.step_id, TimerKind(row.kind), row.attempt, row.due)
+
+    async def remembered(self, caller: str, key: str) -> Remembered | None:
+        """What was done under the key."""
+        asked = select(idempotency).where(idempotency.c.caller == caller, idempotency.c.key == key)
+        row = (await self.connection.execute(asked)).one_or_none()
+        return Remembered(row.fingerprint, row.case_id) if row else None
+
+    async def remember(self, caller: str, key: str, what: Remembered) -> Remembered | None:
+        """Keep it; a concurrent one under the same key waits for our commit and then sees it."""
+        result = await self.connection.execute(
+            self.insert(idempotency)
+            .values(
+                caller=caller,
+                key=key,
+                fingerprint=what.fingerprint,
+                case_id=what.case_id,
+                created=self.store.clock(),
+            )
+            .on_conflict_do_nothing()
+        )
+        return None if result.rowcount == 1 else await self.remembered(caller, key)
+
+    async def held(self, holder: str, now: datetime) -> int:
+        """Leases of one holder that have not run out."""
+        return await leases.held(self.connection, holder, now)
+
+    async def lease_tasks(
+        self, agency: str, operations: Sequence[str], holder: str, *, now: datetime, until: datetime, limit: int
+    ) -> Sequence[TaskRow]:
+        """Take what is there for the agency."""
+        rows = await leases.take(self.connection, agency, operations, holder, now=now, until=until, limit=limit)
+        return [task_row(self.store.keyring, row) for row in rows]
+
+    async def task(self, task_id: str) -> TaskRow | None:
+        """The task, locked until the end."""
+        asked = select(tasks).where(tasks.c.task_id == task_id).with_for_update()
+        row = (await self.connection.execute(asked)).one_or_none()
+        return task_row(self.store.keyring, row) if row else None
+
+    async def renew_lease(self, task_id: str, until: datetime) -> None:
+        """A longer lease."""
+        await self.connection.execute(update(tasks).where(tasks.c.task_id == task_id).values(lease_until=until))
+
+    async def finish_task(self, task_id: str, state: TaskState, request_id: str, answer_digest: str) -> None:
+        """Answered: its input has served its purpose and goes."""
+        values = {"state": state.value, "request_id": request_id, "answer_digest": answer_digest, "input": b""}
+        await self.connection.execute(update(tasks).where(tasks.c.task_id == task_id).values(values))

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The matters that are offered: definitions read from files once, checked as a whole, and old versions kept for the cases on them."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from services.gateway.domain.definition import ExchangePrefill, Matter, OwnedStep
+from services.gateway.domain.plan import Plan, compile_plan
+from services.gateway.domain.problems import DefinitionInvalid, Problem, ProblemCode
+from services.gateway.domain.refusals import MatterNotFound
+from services.gateway.domain.text import Text
+from services.kit.errors import StartupError
+
+_BYTES_MAX = 1_000_000
+_OLD_PLANS_MAX = 200
+
+
+class Agency:
+    """A department in its role."""
+
+    __slots__ = ("name", "role", "uscc")
+
+    def __init__(self, role: str, uscc: str, name: Text) -> None:
+        self.role = role
+        self.uscc = uscc
+        self.name = name
+
+
+class Workflows:
+    """Plans by code (what is offered now) and by digest (what cases are pinned to)."""
+
+    def __init__(self, plans: Mapping[str, Plan], agencies: Mapping[str, Agency]) -> None:
+        """Raises DefinitionInvalid where a matter names a role that nobody here has."""
+        self._offered = dict(sorted(plans.items()))
+        self._by_digest: OrderedDict[str, Plan] = OrderedDict()
+        self._agencies = dict(agencies)
+        self._by_uscc = {agency.uscc: agency for agency in agencies.values()}
+        for plan in plans.values():
+            if problems := [
+                Problem(ProblemCode.AGENCY_UNKNOWN, where, f"No agency here has the role {role}.")
+                for where, role in roles_of(plan.matter)
+                if role not in agencies
+            ]:
+                raise DefinitionInvalid(plan.matter.code, problems)
+
+    @property
+    def offered(self) -> tuple[Plan, ...]:
+        """What can be asked for now, by code."""
+        return tuple(self._offered.values())
+
+    def current(self, code: str) -> Plan:
+        """The plan that new cases follow. Raises MatterNotFound."""
+        plan = self._offered.get(code)
+        if plan is None:
+            raise MatterNotFound("There is no such matter.")
+        return plan
+
+    def known(self, digest: str) -> Plan | None:
+        """The plan of this digest, where it is offered or was used here lately."""
+        for plan in self._offered.values():
+            if plan.digest == digest:
+                return plan
+        return self._by_digest.get(digest)
+
+    def learn(self, canonical: str) -> Plan:
+        """Compile a stored definition again."""
+        plan = compile_plan(Matter.model_validate_json(canonical))
+        self._by_digest[plan.digest] = plan
+        if len(self._by_digest) > _OLD_PLANS_MAX:
+            self._by_digest.popitem(last=False)
+        return plan
+
+    def agency(self, role: str) -> Agency:
+        """The agency in a role; one with an empty USCC where nobody has it any more."""
+        return self._agencies.get(role) or Agency(role, "", Text(role, role))
+
+    def agency_of(self, uscc: str) -> Agency:
+        """The agency of a USCC; its code stands for its name where it is not ours."""
+        return self._by_uscc.get(uscc) or Agency("", uscc, Text(uscc or "-", uscc or "-"))
+
+
+def roles_of(matter: Matter) -> list[tuple[str, str]]:
+    """Every role that a matter names, with its place."""
+    roles = [("lead", matter.lead)]
+    roles += [(f"steps.{step.id}.agency", step.agency) for step in matter.steps if isinstance(step, OwnedStep)]
+    roles += [
+        (f"form.{one.name}.prefill.agency", one.prefill.agency)
+        for one in matter.form
+        if isinstance(one.prefill, ExchangePrefill)
+    ]
+    return roles
+
+
+def load_workflows(matters: Path, agencies: Path) -> Workflows:
+    """Read both from disk.
+
+    Raises:
+        StartupError: a file can't be read; DefinitionInvalid where a matter is wrong.
+    """
+    plans: dict[str, Plan] = {}
+    for path in sorted(matters.glob("*.yaml")):
+        plan = compile_plan(read_matter(path.stem, _text(path)))
+        if plan.matter.code in plans:
+            problem = Problem(ProblemCode.MATTER_DUPLICATE, path.name, "Another file has this code.")
+            raise DefinitionInvalid(plan.matter.code, [problem])
+        plans[plan.matter.code] = plan
+    if not plans:
+        raise StartupError(f"There is no matter (*.yaml) in {matters}.")
+    return Workflows(plans, read_agencies(_text(agencies), str(agencies)))
+
+
+def read_matter(name: str, text: str) -> Matter:
+    """Read one definition.
+
+    Raises:
+        DefinitionInvalid: the text is no YAML, or its shape is wrong; every fault has its code and place.
+    """
+    try:
+        return Matter.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark else "file"
+        raise DefinitionInvalid(name, [Problem(ProblemCode.YAML_MALFORMED, where, "This is no YAML.")]) from None
+    except ValidationError as error:
+        problems = [
+            Problem(
+                ProblemCode.FIELD_UNKNOWN if fault["type"] == "extra_forbidden" else ProblemCode.FIELD_INVALID,
+                ".".join(str(part) for part in fault["loc"]) or "file",
+                fault["msg"],
+            )
+            for fault in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise DefinitionInvalid(name, problems) from None
+
+
+def read_agencies(text: str, where: str) -> dict[str, Agency]:
+    """Read the list of agencies: who stands in which role.
+
+    Raises:
+        StartupError: the list is not as it must be.
+    """
+    try:
+        rows = yaml.safe_load(text)["agencies"]
+        return {row["key"]: Agency(row["key"], row["uscc"], Text(row["name_zh"], row["name_en"])) for row in rows}
+    except (yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
+        raise StartupError(f"{where} is no list of agencies (agencies: key, uscc, name_zh, name_en).") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > _BYTES_MAX:
+            raise StartupError(f"{path} is larger than {_BYTES_MAX} bytes.")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartupError(f"{path} can't be read.") from error
