@@ -19,11 +19,12 @@ from services.gateway.rest.contract import (
     answers,
     errors,
 )
-from services.gateway.rest.door import TheDoor, bearer, resident
+from services.gateway.rest.door import Door, TheDoor, bearer, resident
 from services.gateway.rest.pages import next_link
-from services.gateway.rest.shapes.case import Case, Cases, ChangedAnswers, Entry, NewCase, Summary, Timeline
+from services.gateway.rest.shapes.base import Words
+from services.gateway.rest.shapes.case import Case, Cases, ChangedAnswers, Entry, NewCase, Submitted, Summary, Timeline
 from services.gateway.service import CaseView, ChangeAnswers, CreateCase, SubmitCase
-from services.kit.errors import RequestInvalid, Violation
+from services.kit.errors import Code, Refusal, RequestInvalid, Violation
 
 router = APIRouter(route_class=JsonRoute, tags=["cases"], dependencies=[Depends(bearer), Depends(resident)])
 _ETAG = re.compile(r'"([0-9]{1,9})"')
@@ -105,9 +106,9 @@ async def change_case(  # noqa: PLR0917 - called by name
     summary="Submit a draft",
     operation_id="submit_case",
     status_code=202,
-    response_model=Case,
+    response_model=Submitted,
     responses={
-        202: answers("Submitted; the departments begin.", {**LOCATION, **ETAG}),
+        202: answers("Submitted; the departments begin.", LOCATION),
         **errors(401, 403, 404, 409, 412),
     },
 )
@@ -118,7 +119,23 @@ async def submit_case(
     case = await door.service.submit_case(
         SubmitCase(case_id=str(case_id), version=_version(if_match), idempotency_key=key)
     )
-    return _rendered(request, case, status=202, location=True)
+    request.scope["tongban.case"] = case.id
+    assert case.submitted is not None
+    body = Submitted(
+        id=case.id,
+        receipt=case.receipt,
+        matter=case.matter,
+        title=Words.model_validate(case.title),
+        created=case.created,
+        submitted=case.submitted,
+        trace_id=case.trace_id,
+    )
+    return Response(
+        body.model_dump_json(),
+        status_code=202,
+        media_type="application/json",
+        headers={"location": f"/api/v1/cases/{case.id}"},
+    )
 
 
 @router.get(
@@ -132,7 +149,9 @@ async def list_cases(
     request: Request, door: TheDoor, page_size: PageSize = 50, page_token: PageToken = "", receipt: Receipt = ""
 ) -> Response:
     """List the caller's own cases, newest first; or find one by its receipt number."""
-    page = await door.service.cases(page_size=page_size, page_token=page_token, receipt=receipt)
+    if receipt:
+        return await _with_receipt(door, receipt)
+    page = await door.service.cases(page_size=page_size, page_token=page_token)
     body = Cases(cases=[Summary.model_validate(row) for row in page.rows], next_page_token=page.next_token)
     return Response(body.model_dump_json(), media_type="application/json", headers=next_link(request, page.next_token))
 
@@ -169,6 +188,19 @@ async def get_timeline(request: Request, door: TheDoor, case_id: CaseId) -> Resp
     request.scope["tongban.case"] = str(case_id)
     body = Timeline(entries=[Entry.model_validate(entry) for entry in entries])
     return Response(body.model_dump_json(), media_type="application/json")
+
+
+async def _with_receipt(door: Door, receipt: str) -> Response:
+    """List the one own case with this receipt number; an empty list where there is none."""
+    found: list[Summary] = []
+    try:
+        trace = await door.service.trace_of(receipt)
+        if trace.receipt == receipt:
+            found.append(Summary.model_validate(await door.service.case(trace.case_id)))
+    except Refusal as refusal:
+        if refusal.code is not Code.NOT_FOUND:
+            raise
+    return Response(Cases(cases=found, next_page_token="").model_dump_json(), media_type="application/json")
 
 
 def _rendered(request: Request, view: CaseView, *, status: int = 200, location: bool = False) -> Response:

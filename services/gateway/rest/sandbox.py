@@ -7,16 +7,12 @@ from fastapi import APIRouter, Depends
 from pydantic import Field
 from starlette.responses import Response
 
+from services.gateway.domain.refusals import SandboxOff
 from services.gateway.rest.contract import JsonRoute, answers, errors
 from services.gateway.rest.door import TheDoor, anybody
 from services.gateway.rest.shapes.base import Shape, Words
-from services.kit.errors import NotFound
 
 router = APIRouter(route_class=JsonRoute, tags=["sandbox"], dependencies=[Depends(anybody)])
-
-
-class SandboxOff(NotFound):
-    """This system serves real residents; there are no made-up accounts."""
 
 
 class Persona(Shape):

@@ -133,6 +133,8 @@ async def test_lists_go_page_by_page_and_find_a_receipt() -> None:
         one = await door.client.get("/api/v1/cases", params={"receipt": str(receipt)}, headers=MOTHER)
         assert [case["receipt"] for case in one.json()["cases"]] == [receipt]
         assert (await door.client.get("/api/v1/cases", headers=OTHER)).json()["cases"] == []
+        theirs = await door.client.get("/api/v1/cases", params={"receipt": str(receipt)}, headers=OTHER)
+        assert theirs.json()["cases"] == []
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cases: what is asked, and how it stands."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -105,6 +105,19 @@ class Case(Shape):
     licenses: list[CaseLicense]
 
 
+class Submitted(Shape):
+    """A case that was submitted. Says nothing that changes later, so that a repeat is answered word for word."""
+
+    id: str = Field(description="UUID.", examples=["6f0c6f9e-6b1c-4a54-9a43-2f3a5f4f0b52"])
+    receipt: str = Field(description="Case number 办件编号; tell this one to people.")
+    matter: str = Field(examples=["birth"])
+    title: Words
+    status: Literal["submitted"] = Field(default="submitted", description="It was taken; read the case for more.")
+    created: Moment
+    submitted: Moment
+    trace_id: str = Field(description="Trace of everything that follows, 32 hexadecimal digits.")
+
+
 class Summary(Shape):
     """One row of the list of cases."""
 
@@ -132,7 +145,7 @@ class Entry(Shape):
     seq: int = Field(description="Number within the case, from 1.")
     time: Moment
     kind: str = Field(
-        description="`opened`, `changed`, `submitted`, `step_started`, `step_done`, `step_refused`, "
+        description="`opened`, `changed`, `prefilled`, `submitted`, `step_started`, `step_done`, `step_refused`, "
         "`step_unavailable`, `retry_planned`, `step_skipped`, `step_failed`, `parked`, `resumed` or `ended`.",
         examples=["step_done"],
     )
