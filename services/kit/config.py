@@ -16,10 +16,10 @@ class SettingsInvalid(StartupError):  # noqa: N818 - it states what is so
     exit_code: ClassVar[int] = 2
 
 
-class Common(BaseModel):
+class Common(BaseModel, frozen=True):
     """The knobs that every service has."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, validate_default=True)
 
     database: str = Field(description="Where rows live: sqlite:////abs/path.sqlite or postgresql://user@host/name.")
     events: str = Field(description="The event log: sqlite:////abs/events.sqlite or kafka://127.0.0.1:9092.")

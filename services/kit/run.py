@@ -5,7 +5,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import uvloop
@@ -16,6 +17,8 @@ from services.kit.runtime import App, Runtime
 from services.kit.serving import Running, Serving, SettingsT, serving
 
 __all__ = ["App", "Runtime", "Serving", "StartupError", "hosted", "run", "serving", "until_told"]
+
+_FIRST_SECONDS = 2.0
 
 
 def run(name: str, settings_class: type[SettingsT], running: Running[SettingsT]) -> NoReturn:
@@ -31,7 +34,10 @@ def run(name: str, settings_class: type[SettingsT], running: Running[SettingsT])
 
 
 async def until_told(*services: Serving) -> None:
-    """Wait for SIGINT or SIGTERM, or for the failure of a service, which is raised; then all begin to drain at once."""
+    """Wait for SIGINT or SIGTERM, or for the failure of a service, which is raised; then let all drain.
+
+    The last one given goes first, for two seconds at most: the doors of the others stay open for what it has in hand.
+    """
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -41,13 +47,22 @@ async def until_told(*services: Serving) -> None:
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for service in services:
-            service.stop()
         for task in waiting:
             task.cancel()
+        await _all_stopped(services)
     for task in waiting[:-1]:
         if task.done() and not task.cancelled():
             raise task.result()
+
+
+async def _all_stopped(services: Sequence[Serving]) -> None:
+    *others, first = services
+    first.stop()
+    if others:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(first.ended.wait(), _FIRST_SECONDS)
+    for service in others:
+        service.stop()
 
 
 def hosted(name: str, main: Callable[[], Awaitable[None]]) -> NoReturn:

@@ -39,7 +39,7 @@ _ANSWER_SHARE = 0.3
 
 
 class Serving:
-    """A service that serves."""
+    """A service that serves. `ended` is set once it has drained and closed."""
 
     def __init__(self, runtime: Runtime, app: App, server: Server, http: HttpServer | None) -> None:
         self.runtime = runtime
@@ -48,6 +48,7 @@ class Serving:
         self._server = server
         self._http = http
         self._stop = asyncio.Event()
+        self.ended = asyncio.Event()
         self._work: dict[str, asyncio.Task[None]] = {}
         self._broken: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
@@ -182,6 +183,7 @@ async def _live(
             begun = time.monotonic()
             await service.drain(settings.drain_seconds_max)
         logs.get_logger().info("drained", ms=_since(begun))
+    service.ended.set()
     logs.get_logger().info("stopped", ms=_since(begun))
 
 

@@ -46,7 +46,11 @@ class Group:
         async with self._turn:
             await self._sit_down()
             self._members.append(member)
-            await self._share(places)
+            try:
+                await self._share(places)
+            except BaseException:  # cancelled on the way in: the seat must not stay taken
+                self._part(member)
+                raise
 
     async def leave(self, member: Member, places: Iterable[Place]) -> None:
         """Take everything from a member and share it among the others."""
@@ -56,12 +60,15 @@ class Group:
                 if holds:
                     await member.assignment.taken(member.subscription, holds)
             finally:
-                self._members.remove(member)
+                self._part(member)
                 if self._members:
                     await self._share(places)
-                elif self._file is not None:
-                    self._file.close()
-                    self._file = None
+
+    def _part(self, member: Member) -> None:
+        self._members.remove(member)
+        if not self._members and self._file is not None:
+            self._file.close()
+            self._file = None
 
     async def _share(self, places: Iterable[Place]) -> None:
         wanted = _shares(self._members, sorted(places))

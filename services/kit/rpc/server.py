@@ -7,6 +7,7 @@ has already kept out everybody without a certificate of our root.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -80,7 +81,9 @@ class Server:
 
     async def start(self) -> int:
         """Open the port and serve; give the port. Raises StartupError where it can't be had."""
-        address = f"{self._settings.grpc_host}:{self._settings.grpc_port}"
+        settings = self._settings
+        address = f"{settings.grpc_host}:{settings.grpc_port}"
+        _try_port(settings.grpc_host, settings.grpc_port, shared=settings.reuse_port)
         try:
             self.port = self._server.add_secure_port(address, self._identity.server_credentials())
         except RuntimeError:
@@ -99,3 +102,14 @@ class Server:
         for task in ongoing:
             task.cancel()
         await stopping
+
+
+def _try_port(host: str, port: int, *, shared: bool) -> None:
+    """Refuse a taken port in our words; gRPC would write its own to standard error first."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise StartupError(f"The gRPC port {host}:{port} is in use or can't be opened.") from error

@@ -95,9 +95,9 @@ async def test_certificates_make_services_agencies_and_operators() -> None:
     service = await doors.establish([b"spiffe://tongban/service/licenses"], "")
     assert (service.kind, service.id, service.rights) == (CallerKind.SERVICE, "licenses", frozenset())
     agency = await doors.establish([f"spiffe://tongban/agency/{USCC}".encode()], "")
-    assert (agency.kind, agency.agency, agency.rights) == (CallerKind.AGENCY, USCC, {"identity.verify"})
+    assert (agency.kind, agency.agency, agency.rights) == (CallerKind.AGENCY, USCC, frozenset({"identity.verify"}))
     operator = await doors.establish([b"spiffe://tongban/operator/wang"], "")
-    assert (operator.kind, operator.rights) == (CallerKind.OPERATOR, {EVERY_RIGHT})
+    assert (operator.kind, operator.rights) == (CallerKind.OPERATOR, frozenset({EVERY_RIGHT}))
 
 
 async def test_a_barred_agency_is_refused() -> None:
