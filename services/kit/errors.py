@@ -10,6 +10,11 @@ from typing import ClassVar
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
+def reason_of(name: str) -> str:
+    """Give the machine reason of a class name: `LicenseNotActive` is `LICENSE_NOT_ACTIVE`."""
+    return _WORD.sub("_", name).upper()
+
+
 class Code(StrEnum):
     """What kind of refusal it is; the names are those of gRPC's status codes."""
 
@@ -169,8 +174,3 @@ class StartupError(Exception):
     """The process can't start. The message is one sentence for the person at the terminal."""
 
     exit_code: ClassVar[int] = 1
-
-
-def reason_of(name: str) -> str:
-    """Give the machine reason of a class name: `LicenseNotActive` is `LICENSE_NOT_ACTIVE`."""
-    return _WORD.sub("_", name).upper()
