@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The receiver's door, the console's API and its pages."""
+
+import gzip
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from services.gateway.console import pages
+from services.gateway.console.pages import color, moment, took
+from services.gateway.console.routes import LARGER_BODIES, console_routes
+from services.gateway.console.store import TraceStore
+from services.gateway.console.texts import TEXTS, Texts
+from tests.support.gateway_door import MOTHER, Doorway, doorway, draft
+from tests.support.gateway_fake import FakeGateway, FakeVerifier
+from tests.support.otlp import exported
+
+TEMPLATES = Path(pages.__file__).parent / "templates"
+OPERATOR = {"authorization": "Bearer operator:op:gateway.cases"}
+PROTOBUF = {"content-type": "application/x-protobuf"}
+
+
+@asynccontextmanager
+async def console(*, sandbox: bool = True, traces_token: str = "") -> AsyncIterator[Doorway]:
+    gateway = FakeGateway()
+    async with TraceStore.open() as store:
+        routes = console_routes(gateway, FakeVerifier(), store, sandbox=sandbox, traces_token=traces_token)
+        async with doorway(gateway=gateway, sandbox=sandbox, console=routes, larger_bodies=LARGER_BODIES) as door:
+            yield door
+
+
+async def send(door: Doorway, body: bytes, **headers: str) -> httpx.Response:
+    return await door.client.post("/v1/traces", content=body, headers={**PROTOBUF, **headers})
+
+
+async def submitted(door: Doorway) -> dict[str, object]:
+    """A case with a trace in the store."""
+    case = await draft(door)
+    response = await door.client.post(f"/api/v1/cases/{case['id']}/submit", headers={**MOTHER, "idempotency-key": "s"})
+    body: dict[str, object] = response.json()
+    assert (await send(door, exported(str(case["id"])))).status_code == 200
+    return body
+
+
+async def test_an_export_is_kept_and_leaves_no_span_of_its_own() -> None:
+    async with console() as door:
+        plain = await send(door, exported())
+        packed = await send(door, gzip.compress(exported()), **{"content-encoding": "gzip"})
+        for response in (plain, packed):
+            assert response.status_code == 200
+            assert response.headers["content-type"] == "application/x-protobuf"
+            answer = ExportTraceServiceResponse.FromString(response.content)
+            assert answer.partial_success.rejected_spans == 0
+        assert door.spans.get_finished_spans() == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"\xff\xff", {}, 400),
+        (b"", {"content-type": "application/json"}, 415),
+        (b"", {"content-encoding": "br"}, 415),
+        (b"no gzip", {"content-encoding": "gzip"}, 400),
+        (gzip.compress(bytes(17_000_000)), {"content-encoding": "gzip"}, 400),
+        (gzip.compress(bytes(100))[:-9], {"content-encoding": "gzip"}, 400),
+        (b"", {"x-forwarded-for": "203.0.113.9"}, 403),
+    ],
+)
+async def test_an_export_that_cannot_be_is_refused_as_otlp_wants_it(
+    body: bytes, headers: dict[str, str], status: int
+) -> None:
+    async with console() as door:
+        response = await send(door, body, **headers)
+        assert response.status_code == status
+        assert Status.FromString(response.content).message
+
+
+async def test_an_export_may_be_larger_than_other_bodies_and_is_bounded_still() -> None:
+    async with console() as door:
+        assert (await send(door, exported() * 2000)).status_code == 200
+        assert (await send(door, bytes(4_000_001))).status_code == 413
+
+
+async def test_traces_from_elsewhere_need_the_token_that_is_set() -> None:
+    async with console(traces_token="s3cret") as door:
+        assert (await send(door, exported())).status_code == 403
+        assert (await send(door, exported(), authorization="Bearer wrong")).status_code == 403
+        assert (await send(door, exported(), authorization="Bearer s3cret")).status_code == 200
+
+
+async def test_traces_from_another_machine_are_refused_without_one() -> None:
+    async with console() as door:
+        transport = httpx.ASGITransport(door.app, client=("203.0.113.9", 5000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as stranger:
+            assert (await stranger.post("/v1/traces", content=exported(), headers=PROTOBUF)).status_code == 403
+
+
+async def test_an_operator_gets_from_a_receipt_to_the_spans() -> None:
+    async with console() as door:
+        case = await submitted(door)
+        found = await door.client.get("/console/api/traces", params={"receipt": str(case["receipt"])}, headers=OPERATOR)
+        assert found.json()["case_id"] == case["id"]
+        own, with_spans = found.json()["traces"]
+        assert own == case["trace_id"]
+        trace = (await door.client.get(f"/console/api/traces/{with_spans}", headers=OPERATOR)).json()
+        assert {span["service"] for span in trace["spans"]} == {"gateway", "licenses"}
+        assert {
+            "span_id",
+            "parent_id",
+            "service",
+            "name",
+            "kind",
+            "start",
+            "end",
+            "status",
+            "attributes",
+            "links",
+        } <= set(trace["spans"][0])
+        by_case = await door.client.get("/console/api/traces", params={"case": str(case["id"])}, headers=OPERATOR)
+        assert by_case.json() == found.json()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "reason"),
+    [
+        ({}, 401, "OPERATOR_UNKNOWN"),
+        (MOTHER, 403, "RIGHT_MISSING"),
+        ({"authorization": "Bearer operator:op"}, 403, "RIGHT_MISSING"),
+        ({"authorization": "Bearer clerk:c:gateway.cases"}, 403, "RIGHT_MISSING"),
+        ({"authorization": "Bearer expired:x"}, 401, "TOKEN_EXPIRED"),
+    ],
+)
+async def test_the_api_is_for_operators_only(headers: dict[str, str], status: int, reason: str) -> None:
+    async with console() as door:
+        await send(door, exported())
+        for path in ("/console/api/traces?receipt=1", f"/console/api/traces/{'a' * 32}"):
+            response = await door.client.get(path, headers=headers)
+            assert (response.status_code, response.json()["reason"]) == (status, reason)
+
+
+async def test_what_is_not_kept_is_not_found() -> None:
+    async with console() as door:
+        for trace_id in ("a" * 32, "nonsense", "A" * 32):
+            response = await door.client.get(f"/console/api/traces/{trace_id}", headers=OPERATOR)
+            assert (response.status_code, response.json()["reason"]) == (404, "TRACE_NOT_FOUND")
+        nothing = await door.client.get("/console/api/traces", headers=OPERATOR)
+        assert (nothing.status_code, nothing.json()["reason"]) == (400, "REQUEST_INVALID")
+
+
+async def test_who_is_not_signed_in_is_sent_to_the_form_and_back() -> None:
+    async with console() as door:
+        page = f"/console/traces/{'a' * 32}"
+        away = await door.client.get(page)
+        assert away.status_code == 303
+        form = await door.client.get(away.headers["location"])
+        assert "operator-1" in form.text
+        assert "mother-1" not in form.text
+        assert f'value="{page}"' in form.text
+        signed_in = await door.client.post("/console/sign-in", data={"persona": "operator-1", "next": page})
+        assert (signed_in.status_code, signed_in.headers["location"]) == (303, page)
+        cookie = signed_in.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=strict" in cookie
+        assert "Path=/console" in cookie
+
+
+@pytest.mark.parametrize("form", [{"persona": "mother-1"}, {"persona": "nobody"}, {"token": "forged"}, {}])
+async def test_nobody_else_signs_in(form: dict[str, str]) -> None:
+    async with console() as door:
+        response = await door.client.post("/console/sign-in", data=form)
+        assert response.status_code == 403
+        assert "set-cookie" not in response.headers
+        assert "不能登录" in response.text
+
+
+async def test_outside_the_sandbox_there_is_only_the_token() -> None:
+    async with console(sandbox=False) as door:
+        assert "operator-1" not in (await door.client.get("/console/sign-in")).text
+        assert (await door.client.post("/console/sign-in", data={"persona": "operator-1"})).status_code == 403
+        token = {"token": "operator:op:gateway.cases", "next": "https://evil.example"}
+        response = await door.client.post("/console/sign-in", data=token)
+        assert (response.status_code, response.headers["location"]) == (303, "/console")
+        assert door.gateway.personas_asked == 0
+
+
+async def test_an_operator_finds_a_case_and_sees_its_waterfall() -> None:
+    async with console() as door:
+        case = await submitted(door)
+        await door.client.post("/console/sign-in", data={"persona": "operator-1"})
+        home = await door.client.get("/console", params={"receipt": str(case["receipt"])})
+        assert home.status_code == 200
+        assert str(case["id"]) in home.text
+        assert "已提交" in home.text
+        trace_id = next(
+            found for found in re.findall(r"/console/traces/([0-9a-f]{32})", home.text) if found != case["trace_id"]
+        )
+        page = await door.client.get(f"/console/traces/{trace_id}")
+        assert page.status_code == 200
+        assert page.text.count("<svg") == 3
+        for word in ("POST /api/v1/cases", "licenses", "KeyError", "瀑布图", "svc-gateway"):
+            assert word in page.text
+        english = await door.client.get(f"/console/traces/{trace_id}?lang=en")
+        assert 'lang="en"' in english.text
+        assert "Waterfall" in english.text
+        assert "瀑布图" not in english.text
+        direct = await door.client.get("/console", params={"receipt": trace_id})
+        assert direct.headers["location"] == f"/console/traces/{trace_id}"
+        await door.client.post("/console/sign-out")
+        door.client.cookies.clear()
+        assert (await door.client.get("/console")).status_code == 303
+
+
+async def test_what_is_not_found_is_said_on_a_page() -> None:
+    async with console() as door:
+        await door.client.post("/console/sign-in", data={"persona": "operator-1"})
+        home = await door.client.get("/console", params={"receipt": "<script>alert(1)</script>"})
+        assert home.status_code == 404
+        assert "没有找到" in home.text
+        assert "<script>" not in home.text
+        gone = await door.client.get(f"/console/traces/{'a' * 32}?lang=en")
+        assert (gone.status_code, "Not found." in gone.text) == (404, True)
+
+
+async def test_pages_run_nothing_and_load_nothing_from_elsewhere() -> None:
+    async with console() as door:
+        case = await submitted(door)
+        await door.client.post("/console/sign-in", data={"persona": "operator-1"})
+        home = await door.client.get("/console", params={"receipt": str(case["receipt"])})
+        trace_id = re.findall(r"/console/traces/([0-9a-f]{32})", home.text)[-1]
+        for page in (
+            home,
+            await door.client.get(f"/console/traces/{trace_id}"),
+            await door.client.get("/console/sign-in"),
+        ):
+            assert "script-src" not in page.headers["content-security-policy"]
+            assert "default-src 'none'" in page.headers["content-security-policy"]
+            assert page.headers["cache-control"] == "no-store"
+            assert not re.search(r"<script|style=|https?://| on[a-z]+=", page.text)
+        css = await door.client.get("/console/console.css")
+        assert css.headers["content-type"].startswith("text/css")
+        assert "url(" not in css.text
+
+
+def test_every_word_is_there_in_both_languages() -> None:
+    for key, (chinese, english) in TEXTS.items():
+        assert chinese, key
+        assert english, key
+        assert re.findall(r"{\w+}", chinese) == re.findall(r"{\w+}", english), key
+    assert Texts("en")("status.something_new") == "something_new"
+    templates = [path.read_text(encoding="utf-8") for path in TEMPLATES.glob("*.html")]
+    used = {key for text in templates for key in re.findall(r"\bt\('([a-z_.]+)'(?! ~)", text)}
+    assert used <= set(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "words"),
+    [
+        (0, "0 µs"),
+        (999_000, "999 µs"),
+        (12_345_678, "12.3 ms"),
+        (1_200_000_000, "1.20 s"),
+        (125_000_000_000, "2 min 5 s"),
+    ],
+)
+def test_durations_are_written_for_people(nanoseconds: int, words: str) -> None:
+    assert took(nanoseconds) == words
+
+
+def test_moments_and_colors() -> None:
+    assert moment(1_700_000_000_123_000_000) == "2023-11-14 22:13:20.123 UTC"
+    assert color("gateway") == "svc-gateway"
+    assert re.fullmatch(r"svc-[0-5]", color("department.health"))
