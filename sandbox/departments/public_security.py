@@ -10,7 +10,7 @@ from typing import ClassVar
 from sandbox import numbers
 from sandbox.city import City
 from sandbox.departments.department import Department
-from sandbox.register import Output, Register
+from sandbox.register import Output, Register, next_number
 from sandbox.work import Operation, TaskRefused, Work
 from services.kit.clock import Clock
 
@@ -51,6 +51,7 @@ class PublicSecurity(Department):
         household_number TEXT NOT NULL REFERENCES households,
         relation TEXT NOT NULL,
         case_id TEXT UNIQUE,
+        page_number TEXT UNIQUE,
         UNIQUE (birth_date, male, sequence)
     ) STRICT;
     """
@@ -86,7 +87,7 @@ class PublicSecurity(Department):
 
         def enter(connection: sqlite3.Connection) -> None:
             connection.executemany("INSERT OR IGNORE INTO households VALUES (?, ?, ?)", households)
-            connection.executemany("INSERT OR IGNORE INTO persons VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", persons)
+            connection.executemany("INSERT OR IGNORE INTO persons VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)", persons)
 
         await self.register.write(enter)
 
@@ -100,61 +101,54 @@ class PublicSecurity(Department):
         return await self.register.once(work.case_id, work.operation, lambda _: output)
 
     async def _enter(self, work: Work) -> tuple[Newborn, dict[str, str]]:
-        """The child's row and page; the number is given once per case, whatever happens afterwards."""
+        """The child's row and page; number and page are given once per case, whatever happens afterwards."""
         name, born, male = work.text("child_name"), work.day("birth_date"), work.male("child_sex")
         household_number = work.text("household_number")
         today = self.clock().date()
-        # A day of grace: China is ahead of UTC.
-        if not -1 <= (today - born).days <= AGE_DAYS_MAX:
-            raise TaskRefused(
-                "BIRTH_DATE_OUT_OF_RANGE", "出生日期不在一年之内。", "The birth date is not within a year."
-            )
 
         def enter(connection: sqlite3.Connection) -> tuple[Newborn, dict[str, str]]:
             household = connection.execute("SELECT * FROM households WHERE number = ?", (household_number,)).fetchone()
             if household is None:
                 raise TaskRefused("HOUSEHOLD_NOT_FOUND", "未查到该户口。", "There is no such household.")
-            number = _number_of(connection, work.case_id) or _assign(connection, born, male=male)
-            relation = "子" if male else "女"
-            connection.execute(
-                "INSERT OR IGNORE INTO persons VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    number,
-                    name,
-                    int(male),
-                    born.isoformat(),
-                    numbers.sequence_of(number),
-                    household_number,
-                    relation,
-                    work.case_id,
-                ),
-            )
+            if not _entered(connection, work.case_id):
+                _check_age(born, today)
+                number = _assign(connection, born, male=male)
+                connection.execute(
+                    "INSERT INTO persons VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        number,
+                        name,
+                        int(male),
+                        born.isoformat(),
+                        numbers.sequence_of(number),
+                        household_number,
+                        "子" if male else "女",
+                        work.case_id,
+                        f"H990{next_number(connection, 'page'):09d}",
+                    ),
+                )
+            child = connection.execute("SELECT * FROM persons WHERE case_id = ?", (work.case_id,)).fetchone()
             page = {
-                "page_number": _page_number(connection, household_number, work.case_id),
                 "household_number": household_number,
+                "page_number": child["page_number"],
                 "head_name": household["head_name"],
                 "address": household["address"],
-                "relation": relation,
+                "relation": child["relation"],
                 "registration_date": today.isoformat(),
             }
-            return Newborn(work.case_id, number, name, household["address"]), page
+            return Newborn(work.case_id, child["number"], name, household["address"]), page
 
         return await self.register.write(enter)
 
 
-def _number_of(connection: sqlite3.Connection, case_id: str) -> str:
-    row = connection.execute("SELECT number FROM persons WHERE case_id = ?", (case_id,)).fetchone()
-    return "" if row is None else str(row["number"])
+def _entered(connection: sqlite3.Connection, case_id: str) -> bool:
+    return connection.execute("SELECT 1 FROM persons WHERE case_id = ?", (case_id,)).fetchone() is not None
 
 
-def _page_number(connection: sqlite3.Connection, household_number: str, case_id: str) -> str:
-    """The household's number and the place of the page in its book; a household may have several newborns."""
-    pages = connection.execute(
-        "SELECT COUNT(*) FROM persons WHERE household_number = ? "
-        "AND rowid <= (SELECT rowid FROM persons WHERE case_id = ?)",
-        (household_number, case_id),
-    ).fetchone()[0]
-    return f"H{household_number}{pages:05d}"
+def _check_age(born: date, today: date) -> None:
+    """Within a year, with a day of grace: China is ahead of UTC."""
+    if not -1 <= (today - born).days <= AGE_DAYS_MAX:
+        raise TaskRefused("BIRTH_DATE_OUT_OF_RANGE", "出生日期不在一年之内。", "The birth date is not within a year.")
 
 
 def _assign(connection: sqlite3.Connection, born: date, *, male: bool) -> str:
