@@ -6,9 +6,8 @@
         system.kill("departments"); await system.recovered("departments")
 
 `processes()` names what runs: embedded `tongban` (all services) and `departments`; full `tongban` (the supervisor),
-`kafka`, `postgres`, `identity`, `licenses-1`, `licenses-2`, `exchange`, `gateway`, `departments`. What is killed comes back by
-itself, but for `tongban`,
-which `recovered` starts again.
+`kafka`, `postgres`, `identity`, `licenses-1`, `licenses-2`, `exchange`, `gateway`, `departments`. What is killed comes
+back by itself, but for `tongban`, which `recovered` starts again.
 """
 
 import asyncio
@@ -33,7 +32,7 @@ from services.kit.rpc.peer import Peer
 from services.kit.telemetry import Telemetry
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_SECONDS = {"embedded": 30.0, "full": 90.0}
+READY_SECONDS = {"embedded": 90.0, "full": 180.0}
 """Far above what it takes: the machine may be busy with other tests."""
 STOP_SECONDS = 20.0
 _LOOK_SECONDS = 0.05
@@ -49,6 +48,7 @@ class System:
         self.ports: Ports = free_ports()
         self._environ = dict(environ or {})
         self._process: subprocess.Popen[bytes] | None = None
+        self._seedings = 0
 
     @classmethod
     @asynccontextmanager
@@ -145,6 +145,7 @@ class System:
     def kill(self, name: str, number: int = signal.SIGKILL) -> int:
         """Kill one process by name; returns the id that it had."""
         pid = self.processes()[name]
+        self._seedings = self._seeded()
         os.kill(pid, number)
         if name == "tongban" and number == signal.SIGKILL and self._process is not None:
             self._process.wait()
@@ -162,6 +163,16 @@ class System:
                 raise AssertionError(f"{name} did not come back.")
             await asyncio.sleep(_LOOK_SECONDS)
         await self.ready()
+        # The accounts outlive the departments: wait until the new ones say that their registers are open.
+        while name == "departments" and self._seeded() <= self._seedings:
+            if time.monotonic() > ends:
+                raise AssertionError("The departments did not open again.")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def _seeded(self) -> int:
+        """How often the departments have said that they are open and the city is known."""
+        path = self.folder.logs / "departments.log"
+        return path.read_text("utf-8", "replace").count('"city_seeded"') if path.exists() else 0
 
     # ---- doors ----------------------------------------------------------------------------------------------------
 
