@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The matters that are offered: definitions read from files once, checked as a whole, and old versions kept for the cases on them."""
+"""The matters that are offered: read from files once and checked; old versions stay known for the cases on them."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -126,13 +126,17 @@ def read_matter(name: str, text: str) -> Matter:
         where = f"line {mark.line + 1}" if mark else "file"
         raise DefinitionInvalid(name, [Problem(ProblemCode.YAML_MALFORMED, where, "This is no YAML.")]) from None
     except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        places = {fault["loc"] for fault in faults}
         problems = [
             Problem(
                 ProblemCode.FIELD_UNKNOWN if fault["type"] == "extra_forbidden" else ProblemCode.FIELD_INVALID,
                 ".".join(str(part) for part in fault["loc"]) or "file",
                 fault["msg"],
             )
-            for fault in error.errors(include_url=False, include_input=False, include_context=False)
+            for fault in faults
+            # A list with a faulty part is also said to be too short: the part is what the author must mend.
+            if not any(place != fault["loc"] and place[: len(fault["loc"])] == fault["loc"] for place in places)
         ]
         raise DefinitionInvalid(name, problems) from None
 

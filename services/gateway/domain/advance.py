@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What follows from what has happened. Pure: the same definition, history and moment give the same events.
 
-Every `react_*` answers one thing that came from outside; an answer that nobody waits for any more gives no event at all,
-so a fact that is delivered twice, late or to the wrong step changes nothing.
+Every `react_*` answers one thing that came from outside; an answer that nobody waits for any more gives no event at
+all, so a fact that is delivered twice, late or to the wrong step changes nothing.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A matter as data: its form and its steps. Only shapes and bounds here; `plan` looks at what they mean together.
 
-A definition's id is the SHA-256 of its canonical JSON, so that a case is pinned to exactly what was in force at its birth.
+A definition's id is the SHA-256 of its canonical JSON: a case is pinned to exactly what was in force at its opening.
 """
 
 import hashlib

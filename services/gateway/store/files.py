@@ -17,7 +17,7 @@ _KEPT_MAX = 1000
 
 
 class Files:
-    """Folds histories and keeps the last states. A state is of committed events only, so it can't be wrong, only old."""
+    """Folds histories and keeps the last states. States are of committed events: never wrong, only old."""
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
