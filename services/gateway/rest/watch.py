@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable
 
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import Span, SpanKind, StatusCode
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,6 +22,8 @@ from services.kit.telemetry import Telemetry, current_traceparent
 
 _UNWATCHED = frozenset({"/healthz", "/readyz", "/v1/traces"})
 """Probes, and the receiver of traces: a span of receiving spans would never come to an end."""
+_UNTRACED = ("/console", "/docs", "/openapi.json")
+"""Looking at traces shouldn't fill the list of traces; a log line is written all the same."""
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _TRACE_ID_MAX = 1 << 64
 _HEADERS = (
@@ -62,36 +64,15 @@ class Watch:
             await self._answered(answer, receive)
             return
         begun = time.perf_counter()
+        if scope["path"].startswith(_UNTRACED):
+            await self._answered(answer, receive)
+            _say(answer, begun)
+            return
         with self._telemetry.span("http", kind=SpanKind.SERVER, parent=self._parent(scope)) as span:
             answer.traceparent = current_traceparent()
             await self._answered(answer, receive)
-            route = route_of(scope)
-            span.update_name(f"{_method(scope)} {route}")
-            case_id = scope.get("tongban.case", "")
-            span.set_attributes(
-                {
-                    "http.request.method": _method(scope),
-                    "http.route": route,
-                    "http.response.status_code": answer.status,
-                    "url.scheme": scope["scheme"],
-                    "network.protocol.version": scope.get("http_version", ""),
-                }
-            )
-            if answer.status >= 500:  # noqa: PLR2004 - the server's own errors
-                span.set_status(StatusCode.ERROR, scope.get("tongban.reason", ""))
-            if case_id:
-                span.set_attribute("tongban.case", case_id)
-            log.info(
-                "http_request",
-                method=_method(scope),
-                route=route,
-                status=answer.status,
-                reason=scope.get("tongban.reason", ""),
-                caller=scope.get("tongban.caller", ""),
-                case_id=case_id,
-                sent=answer.sent,
-                milliseconds=round((time.perf_counter() - begun) * 1000, 2),
-            )
+            _describe(span, answer)
+            _say(answer, begun)
 
     async def _answered(self, answer: "_Answer", receive: Receive) -> None:
         scope = answer.scope
@@ -161,6 +142,39 @@ class _Answer:
         await self._send(message)
 
 
+def _describe(span: Span, answer: "_Answer") -> None:
+    scope, route = answer.scope, route_of(answer.scope)
+    span.update_name(f"{_method(scope)} {route}")
+    span.set_attributes(
+        {
+            "http.request.method": _method(scope),
+            "http.route": route,
+            "http.response.status_code": answer.status,
+            "url.scheme": scope["scheme"],
+            "network.protocol.version": scope.get("http_version", ""),
+        }
+    )
+    if answer.status >= 500:  # noqa: PLR2004 - the server's own errors
+        span.set_status(StatusCode.ERROR, scope.get("tongban.reason", ""))
+    if case_id := scope.get("tongban.case", ""):
+        span.set_attribute("tongban.case", case_id)
+
+
+def _say(answer: "_Answer", begun: float) -> None:
+    scope = answer.scope
+    log.info(
+        "http_request",
+        method=_method(scope),
+        route=route_of(scope),
+        status=answer.status,
+        reason=scope.get("tongban.reason", ""),
+        caller=scope.get("tongban.caller", ""),
+        case_id=scope.get("tongban.case", ""),
+        sent=answer.sent,
+        milliseconds=round((time.perf_counter() - begun) * 1000, 2),
+    )
+
+
 def _nothing() -> None:
     """Nobody counts this answer."""
 
@@ -176,7 +190,14 @@ def continued(traceparent: str, sample_ratio: float) -> str:
 
 def route_of(scope: Scope) -> str:
     """Give the template of the address that was matched, never the address itself: it may hold anything."""
-    return getattr(scope.get("route"), "path", "") or "(none)"
+    if path := getattr(scope.get("route"), "path", ""):
+        return str(path)
+    if "endpoint" not in scope:
+        return "(none)"
+    route = str(scope["path"])  # One of the console's or the docs' own: the template is rebuilt.
+    for name, value in scope.get("path_params", {}).items():
+        route = route.replace(f"/{value}", f"/{{{name}}}")
+    return route
 
 
 def _method(scope: Scope) -> str:
