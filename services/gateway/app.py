@@ -21,6 +21,7 @@ from services.gateway.console.routes import LARGER_BODIES, console_routes
 from services.gateway.console.store import TraceStore
 from services.gateway.events import OWNERS, GatewayEvents, to_wire
 from services.gateway.rest.app import build_app
+from services.gateway.rest.limits import Limits
 from services.gateway.rpc import StepRpc, TaskRpc
 from services.gateway.service import GatewayService
 from services.gateway.service.bell import Bell
@@ -68,7 +69,9 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
         tasks = TaskDesk(engine, lease_seconds=settings.lease_seconds, poll_seconds=settings.poll_seconds)
         timers = TimerDesk(engine, poll_seconds=settings.poll_seconds)
         events = GatewayEvents(steps, bell)
-        console = console_routes(service, runtime.tokens, traces, sandbox=settings.sandbox)
+        console = console_routes(
+            service, runtime.tokens, traces, sandbox=settings.sandbox, traces_token=settings.traces_token
+        )
 
         async def forget_keys() -> None:
             while True:
@@ -93,6 +96,12 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
                 runtime.tokens,
                 telemetry=runtime.telemetry,
                 ready=runtime.readiness.problems,
+                limits=Limits(
+                    per_second=settings.requests_per_second,
+                    burst=settings.requests_burst,
+                    in_flight_max=settings.requests_in_flight_max,
+                    streams_max=settings.streams_max,
+                ),
                 sandbox=settings.sandbox,
                 sample_ratio=settings.sample_ratio,
                 clock=runtime.clock,

@@ -16,6 +16,21 @@ class Settings(Common, frozen=True):
     agencies: Path = Field(description="YAML list of agencies (key, uscc, name_zh, name_en): who stands in which role.")
     matters: Path = Field(default=Path(__file__).parent / "matters", description="Folder of matters (*.yaml).")
     traces: str = Field(default="", description="SQLite file of the console's traces; empty keeps them in memory.")
+    traces_token: str = Field(
+        default="",
+        max_length=200,
+        description="What senders of traces must send; empty takes them from this machine only.",
+    )
+    requests_per_second: float = Field(
+        default=100, gt=0, le=100_000, description="Requests that one caller may make, filled up all the time."
+    )
+    requests_burst: int = Field(
+        default=300, ge=1, le=1_000_000, description="Requests that one caller may make at once after a rest."
+    )
+    requests_in_flight_max: int = Field(
+        default=512, ge=1, le=100_000, description="Requests worked on at once; more are refused for a moment."
+    )
+    streams_max: int = Field(default=500, ge=1, le=100_000, description="Event streams of cases open at once.")
     lease_seconds: float = Field(default=30, gt=0, le=3600, description="How long a department holds a task.")
     poll_seconds: float = Field(
         default=1, gt=0, le=60, description="Slowest look for due timers, tasks and news of other processes."
