@@ -19,7 +19,7 @@ class Settings(Common, frozen=True):
     traces_token: str = Field(
         default="",
         max_length=200,
-        description="What senders of traces must send; empty takes them from this machine only.",
+        description="Bearer token of senders of traces; empty takes them from here only.",
     )
     requests_per_second: float = Field(
         default=100, gt=0, le=100_000, description="Requests that one caller may make, filled up all the time."
