@@ -6,7 +6,7 @@ from pydantic import Field
 from services.kit.config import Common
 
 
-class Settings(Common):
+class Settings(Common, frozen=True):
     """Every knob of the identity service, read from IDENTITY_* at start."""
 
     issuer: str = Field(
