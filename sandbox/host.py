@@ -44,6 +44,7 @@ from services.kit.telemetry import Telemetry
 log = get_logger()
 
 _TASKS_ONLY: tuple[type[Department], ...] = (Hospital, DiseaseControl, HumanResources, Tax, Health)
+READY = "ready"
 _REGISTER_SECONDS = 10.0
 _DRAIN_SECONDS = 1.0
 
@@ -58,6 +59,8 @@ class Host:
     doors: Doors
     background: tuple[Background, ...]
     rest_port: int
+    ready: Path
+    """Gets this process's id once every register is open and the city is known."""
 
     async def work(self) -> None:
         """Run until cancelled. What breaks ends all of it, and the process, which is then started again.
@@ -66,9 +69,10 @@ class Host:
         """
         await self.seeder.announce(self.doors)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.seeder.run(self.doors))
             for work in self.background:
                 group.create_task(work())
+            await self.seeder.run(self.doors)
+            _write_whole(self.ready, str(os.getpid()))
 
 
 @asynccontextmanager
@@ -105,7 +109,7 @@ class _Opening:
         )
         doors = await self._doors()
         seeder = Seeder(self._city, self._agencies, resources, self._clock)
-        return Host(seeder, doors, tuple(self._background), rest_port)
+        return Host(seeder, doors, tuple(self._background), rest_port, self._settings.data / READY)
 
     async def _police(self) -> Department:
         register = await self._register(PublicSecurity.key, PublicSecurity.schema)

@@ -4,6 +4,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
+from itertools import islice
 from typing import Any
 
 from google.protobuf import json_format, struct_pb2
@@ -28,6 +29,8 @@ _STREAM_SECONDS = 3600.0
 _ANSWER_SECONDS = 5.0
 _DRAIN_SECONDS = 2.0
 _RENEW_SHARE = 0.5
+_TRIES_MAX = 12
+"""Tries of a task whose department waits for the platform: half a minute in all, then the lease runs out."""
 
 
 class TaskWorker:
@@ -98,8 +101,15 @@ class TaskWorker:
             raise TaskRefused(
                 "OPERATION_UNKNOWN", "该部门不办理此事项。", f"This department does not do {task.operation}."
             )
-        values = json_format.MessageToDict(task.input)
-        return await operation(Work(task.case_id, task.operation, values))
+        work = Work(task.case_id, task.operation, json_format.MessageToDict(task.input))
+        for wait in islice(growing(), _TRIES_MAX):
+            try:
+                return await operation(work)
+            except Unavailable as away:
+                # Sooner than the lease would bring the task again; what was done is not done twice.
+                log.warning("task_waits", department=self._department, task_id=task.task_id, why=_why(away))
+                await asyncio.sleep(wait)
+        return await operation(work)
 
     async def _complete(self, task: nouns.Task, output: Output) -> None:
         struct = struct_pb2.Struct()

@@ -3,17 +3,13 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from importlib import import_module
-
-from tongban.identity.v1.identity_service_pb2 import ListPersonasRequest
-from tongban.identity.v1.identity_service_pb2_grpc import TokenServiceStub
 
 from services.cli.folder import SERVICES
 from services.cli.supervisor import Supervisor
 from services.cli.wiring import Wiring
 from services.kit import logs
-from services.kit.errors import RemoteFailure, RemoteRefusal, Unavailable
 from services.kit.run import Serving, serving, until_told
 
 _LOOK_SECONDS = 0.1
@@ -40,18 +36,8 @@ async def _serving(stack: AsyncExitStack, wiring: Wiring, name: str) -> Serving:
 
 
 async def _announce(wiring: Wiring, gateway: Serving, announce: Callable[[], None]) -> None:
-    """Wait for every readiness check, and for the accounts: the city brings them last."""
-    # The checks ask others over the wire: nothing here could set an event.
-    while await gateway.problems() or (wiring.options.sandbox and not await _seeded(gateway)):  # noqa: ASYNC110
+    """Wait for every readiness check, and for the departments."""
+    # The checks ask others, over the wire or another process: nothing here could set an event.
+    while await gateway.problems() or (wiring.options.sandbox and not wiring.folder.city_is_ready()):  # noqa: ASYNC110
         await asyncio.sleep(_LOOK_SECONDS)
     announce()
-
-
-async def _seeded(gateway: Serving) -> bool:
-    identity = gateway.runtime.peer("identity")
-    with suppress(Unavailable, RemoteRefusal, RemoteFailure):
-        response = await identity.call(
-            identity.stub(TokenServiceStub).ListPersonas, ListPersonasRequest(), caller=gateway.runtime.itself
-        )
-        return bool(response.personas)
-    return False

@@ -52,6 +52,14 @@ class Folder:
         """The console's trace store."""
         return self.root / "db" / "traces.sqlite"
 
+    def city_is_ready(self) -> bool:
+        """Whether the departments that run now have opened their registers and the city is known."""
+        try:
+            said = (self.city / "ready").read_text(encoding="ascii")
+        except OSError:
+            return False
+        return said == str(self.known_processes().get("departments", ""))
+
     def database(self, service: str) -> Path:
         """A service's SQLite file."""
         return self.root / "db" / f"{service}.sqlite"

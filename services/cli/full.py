@@ -4,7 +4,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from signal import SIGINT, SIGTERM
@@ -110,9 +110,9 @@ async def full(prepare: Callable[[Stores], Wiring], folder: Folder, announce: Ca
             supervisor.keep(program)
         if wiring.options.sandbox:
             supervisor.keep(wiring.city())
-        ready = asyncio.create_task(until_open(wiring.ports.url, "mother-1", seconds=READY_SECONDS))
+        ready = asyncio.create_task(_until_ready(wiring))
         if await _first(ready, stop):
-            await _ready(ready, folder)
+            ready.result()
             announce()
             await stop.wait()
         # Departments first: what they hold they finish while the platform still answers.
@@ -137,11 +137,16 @@ async def _first(work: "asyncio.Task[object]", stop: asyncio.Event) -> bool:
     return True
 
 
-async def _ready(ready: Awaitable[None], folder: Folder) -> None:
+async def _until_ready(wiring: Wiring) -> None:
+    """Wait for the public door, and for the departments. Raises StartupError where it takes too long."""
     try:
-        await ready
+        async with asyncio.timeout(READY_SECONDS):
+            await until_open(wiring.ports.url, seconds=READY_SECONDS)
+            # Another process says so, in a file: nothing here could set an event.
+            while wiring.options.sandbox and not wiring.folder.city_is_ready():  # noqa: ASYNC110
+                await asyncio.sleep(_LOOK_SECONDS)
     except TimeoutError as error:
-        raise StartupError(f"The system was not ready in time; see the logs in {folder.logs}.") from error
+        raise StartupError(f"The system was not ready in time; see the logs in {wiring.folder.logs}.") from error
 
 
 def _alive(pid: int) -> bool:

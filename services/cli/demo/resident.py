@@ -84,9 +84,13 @@ class Resident:
         """Read anything."""
         return await self._get(path)
 
-    async def events(self, case_id: str) -> AsyncIterator[Document]:
-        """Follow a case until it has ended, taking the stream up again where it broke."""
-        last = ""
+    async def send(self, method: str, path: str, body: Document | None = None, **options: Any) -> httpx.Response:
+        """Send any request; the answer is not judged."""
+        return await self._http.request(method, path, json=body, **options)
+
+    async def events(self, case_id: str, *, after: str = "") -> AsyncIterator[Document]:
+        """Follow a case until it has ended, taking the stream up again where it broke. `after`: the last one seen."""
+        last = after
         for _ in range(_RECONNECTS_MAX):
             try:
                 async for seq, kind, entry in self._stream(case_id, last):
@@ -132,20 +136,24 @@ async def issue_token(http: httpx.AsyncClient, persona: str) -> str:
     return str(_document(response)["access_token"])
 
 
-async def until_open(url: str, persona: str, *, seconds: float) -> None:
-    """Wait until the door is open and the persona known. Raises TimeoutError."""
+async def until_open(url: str, *, persona: str = "", seconds: float) -> None:
+    """Wait until the door is open and everything behind it ready, and the persona known. Raises TimeoutError."""
     ends = time.monotonic() + seconds
     async with httpx.AsyncClient(base_url=url, timeout=_SECONDS, trust_env=False) as http:
         while time.monotonic() < ends:
             try:
                 ready = await http.get("/readyz")
-                listing = await http.get("/api/v1/sandbox/personas") if ready.is_success else ready
-                if listing.is_success and persona in {each["key"] for each in listing.json()["personas"]}:
+                if ready.is_success and (not persona or persona in await _personas(http)):
                     return
             except (httpx.TransportError, ValueError, KeyError):
                 pass
             await asyncio.sleep(_READY_EVERY_SECONDS)
     raise TimeoutError(f"{url} was not ready within {seconds:.0f} seconds.")
+
+
+async def _personas(http: httpx.AsyncClient) -> set[str]:
+    listing = await http.get("/api/v1/sandbox/personas")
+    return {each["key"] for each in listing.json()["personas"]}
 
 
 def _document(response: httpx.Response) -> Document:

@@ -84,7 +84,7 @@ def _launched(profile: Profile, data: Path, ports: Ports) -> "subprocess.Popen[b
 
 async def _opened(process: "subprocess.Popen[bytes]", profile: Profile, ports: Ports, persona: str) -> bool:
     """True once the city can be used; false where the process has ended or time is up."""
-    opening = asyncio.create_task(until_open(ports.url, persona, seconds=_READY_SECONDS[profile]))
+    opening = asyncio.create_task(until_open(ports.url, persona=persona, seconds=_READY_SECONDS[profile]))
     try:
         while not opening.done():
             if process.poll() is not None:
