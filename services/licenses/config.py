@@ -10,7 +10,7 @@ from services.kit.config import Common
 _TYPES = Path(__file__).parent / "types"
 
 
-class Settings(Common):
+class Settings(Common, frozen=True):
     """The knobs that only this service has; the rest is common to all."""
 
     types: Path = Field(default=_TYPES, description="Folder of the license types, one YAML file each.")
