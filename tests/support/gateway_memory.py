@@ -103,7 +103,7 @@ class MemoryGatewayTx:
         self._kept = kept
         self._clock = clock
 
-    async def first_sight(self, id: str) -> bool:  # noqa: A002 - the kit's word
+    async def first_sight(self, id: str) -> bool:
         new = id not in self._kept.seen
         self._kept.seen.add(id)
         return new

@@ -26,8 +26,9 @@ from tests.support.probe import resources
 AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
 OPENED = (
-    '{"receipt": "r", "matter": "birth", "definition": "d", "applicant_id": "a", "answers": {"child_name": "x"}, "without": ["s"],'
-    ' "prefilled": [{"name": "f", "state": "filled", "value": "v", "source": "identity", "provider": "", "basis": "b", "reason": ""}]}'
+    '{"receipt": "r", "matter": "birth", "definition": "d", "applicant_id": "a", "answers": {"child_name": "x"},'
+    ' "without": ["s"], "prefilled": [{"name": "f", "state": "filled", "value": "v", "source": "identity",'
+    ' "provider": "", "basis": "b", "reason": ""}]}'
 )
 ANSWERED = '{"attempt": 2, "outcome": "refused", "reason": "NO", "message": {"zh": "不", "en": "No"}}'
 ENDED = '{"outcome": "refused", "reason": "NO"}'
@@ -54,7 +55,14 @@ async def test_migrations_make_what_the_code_expects(tmp_path: Path) -> None:
 def test_events_of_the_first_release_can_still_be_read() -> None:
     opened = from_body("CaseOpened", AT, "", json.loads(OPENED))
     assert opened == CaseOpened(
-        AT, "r", "birth", "d", "a", {"child_name": "x"}, ("s",), (Prefilled("f", PrefillState.FILLED, "v", "identity", "", "b"),)
+        AT,
+        "r",
+        "birth",
+        "d",
+        "a",
+        {"child_name": "x"},
+        ("s",),
+        (Prefilled("f", PrefillState.FILLED, "v", "identity", "", "b"),),
     )
     answered = from_body("StepAnswered", AT, "s", json.loads(ANSWERED))
     assert answered == StepAnswered(AT, "s", 2, Outcome.REFUSED, "NO", message=Text("不", "No"))

@@ -10,7 +10,10 @@ from services.gateway.domain.form import check_answers, check_complete, check_ou
 from services.gateway.domain.refusals import AnswersInvalid, AnswersMissing, TaskOutputInvalid
 from tests.support.gateway_matters import definition, field, plan_of, step
 
-CHOICES = [{"value": "male", "title": {"zh": "男", "en": "male"}}, {"value": "female", "title": {"zh": "女", "en": "female"}}]
+CHOICES = [
+    {"value": "male", "title": {"zh": "男", "en": "male"}},
+    {"value": "female", "title": {"zh": "女", "en": "female"}},
+]
 FORM = (
     field("name", required=True, length={"min": 2, "max": 4}),
     field("born", "date"),
@@ -81,14 +84,22 @@ def test_a_form_with_a_hole_can_not_be_submitted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [("", ""), ("王", "*"), ("王五", "王*"), ("王小五", "王*五"), ("990100188001010011", "9" + "*" * 16 + "1")]
+    ("value", "shown"),
+    [("", ""), ("王", "*"), ("王五", "王*"), ("王小五", "王*五"), ("990100188001010011", "9" + "*" * 16 + "1")],
 )
 def test_masks_leave_the_first_and_the_last(value: str, shown: str) -> None:
     assert masked(value) == shown
 
 
 def output_step() -> TaskStep:
-    declared = {"n": "serial", "when": "date?", "id": "uuid?", "kg": "number?", "ok": "boolean?", "who": "citizen_number?"}
+    declared = {
+        "n": "serial",
+        "when": "date?",
+        "id": "uuid?",
+        "kg": "number?",
+        "ok": "boolean?",
+        "who": "citizen_number?",
+    }
     found = plan_of(step("a", output=declared)).step("a")
     assert isinstance(found, TaskStep)
     return found

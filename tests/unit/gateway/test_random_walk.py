@@ -6,7 +6,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.gateway.domain.advance import Answer, advance, react_to_answer, react_to_limit, react_to_retry, resume, submit
+from services.gateway.domain.advance import (
+    Answer,
+    advance,
+    react_to_answer,
+    react_to_limit,
+    react_to_retry,
+    resume,
+    submit,
+)
 from services.gateway.domain.case import SETTLED, CaseState, CaseStatus, StepState, fold
 from services.gateway.domain.effects import Timer, TimerKind, effects_of
 from services.gateway.domain.history import Event, Outcome
