@@ -34,6 +34,10 @@ class Flight(Generic[K, V]):
         """Don't keep what is on its way; the next one asks anew."""
         self._asking.pop(key, None)
 
+    def forget_all(self) -> None:
+        """Don't keep anything that is on its way."""
+        self._asking.clear()
+
     async def _asked(self, key: K) -> V:
         try:
             answer = await self._ask(key)

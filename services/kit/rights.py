@@ -82,10 +82,22 @@ class RightsSource:
             raise AgencyNotActive("The agency is unknown or barred.", remedy="Ask an operator of the platform.")
         return standing.rights
 
+    def held(self, uscc: str) -> frozenset[str] | None:
+        """Give the rights of an active agency where they are known; None where `rights_of` must be asked."""
+        kept = self._kept.get(uscc)
+        if kept is None or not kept.standing.active or kept.until <= time.monotonic():
+            return None
+        return kept.standing.rights
+
     def forget(self, uscc: str) -> None:
         """Ask again next time; an answer that is on its way is not kept either."""
         self._kept.pop(uscc, None)
         self._flight.forget(uscc)
+
+    def forget_all(self) -> None:
+        """Ask again about everybody: changes may have been told while nobody here was listening."""
+        self._kept.clear()
+        self._flight.forget_all()
 
     async def on_agency_changed(self, fact: AgencyChanged, _envelope: Envelope) -> None:
         """Forget the agency: what identity says from now on holds."""

@@ -214,6 +214,7 @@ def _set_to_work(service: Serving, server: Server) -> None:
         telemetry=runtime.telemetry,
         routes=_heard_by_all(app, runtime),
         topics=sorted({service_topic("identity"), *app.all_topics}),
+        opened=runtime.rights.forget_all,
     )
     service.begin("listener", listener.run)
     for number, work in enumerate(app.background):

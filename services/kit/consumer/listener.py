@@ -2,7 +2,7 @@
 """Hearing everything from now on, in every process, without a group: how caches learn what to forget."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from services.kit.consumer.delivery import Delivery, Routes
@@ -17,14 +17,26 @@ REOPEN_SECONDS_MAX: Final = 10.0
 
 
 class Listener:
-    """Calls `routes` for every fact told on `topics` while it runs. Nothing is kept or repeated: caches have a bounded age as well."""
+    """Calls `routes` for every fact told on `topics` while it runs. Nothing is kept or repeated.
+
+    `opened` is called each time it begins to listen: what was told before then was heard by nobody here, so caches let
+    go of everything.
+    """
 
     def __init__(
-        self, *, service: str, eventlog: EventLog, telemetry: Telemetry, routes: Routes, topics: Sequence[str]
+        self,
+        *,
+        service: str,
+        eventlog: EventLog,
+        telemetry: Telemetry,
+        routes: Routes,
+        topics: Sequence[str],
+        opened: Callable[[], None] = lambda: None,
     ) -> None:
         self._service = service
         self._eventlog = eventlog
         self._topics = tuple(topics)
+        self._opened = opened
         self._delivery = Delivery(service, routes, telemetry)
 
     async def run(self) -> None:
@@ -34,6 +46,7 @@ class Listener:
             try:
                 await self._eventlog.ensure_topics(self._topics)
                 async with self._eventlog.tail(self._topics) as records:
+                    self._opened()
                     async for record in records:
                         wait = REOPEN_SECONDS
                         await self._heard(record)
