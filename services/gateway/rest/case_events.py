@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from starlette.responses import Response, StreamingResponse
 
 from services.gateway.rest.cases import CaseId
-from services.gateway.rest.contract import errors
+from services.gateway.rest.contract import JsonRoute, errors
 from services.gateway.rest.door import Door, Resident, TheDoor, bearer
 from services.gateway.rest.shapes.case import Entry
 from services.gateway.service import TimelineEntry
@@ -16,7 +16,7 @@ from services.kit.caller import Caller, acting_as
 from services.kit.errors import Refusal, RequestInvalid, Unavailable, Violation
 from services.kit.logs import get_logger
 
-router = APIRouter(tags=["cases"], dependencies=[Depends(bearer)])
+router = APIRouter(route_class=JsonRoute, tags=["cases"], dependencies=[Depends(bearer)])
 _END = "ended"
 _RECONNECT_MILLISECONDS = 1000
 _SEQ_MAX = 2**31 - 1

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the routes describe themselves: error answers, headers, and the route class that keeps the media type."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import Header, Query, Request, Response
@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from services.gateway.rest.problems import MEDIA_TYPE
+from services.kit.errors import RequestInvalid, Violation
 
 _DESCRIPTIONS = {
     400: "The request breaks the contract; `violations` name the fields.",
@@ -56,21 +57,33 @@ def answers(description: str, headers: Mapping[str, Any] | None = None) -> dict[
 
 
 class JsonRoute(APIRoute):
-    """A route that takes a JSON body, or none: anything else is 415, before it is looked at."""
+    """A route that takes JSON or nothing (else 415), and only the parameters of its contract (else 400)."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Put the check in front of the handler."""
+        """Put the checks in front of the handler."""
         handle = super().get_route_handler()
-        if self.body_field is None:
-            return handle
+        takes_body = self.body_field is not None
+        known = {parameter.alias for parameter in self.dependant.query_params}
 
         async def checked(request: Request) -> Response:
+            names = [name for name, _ in request.query_params.multi_items()]
+            if not known.issuperset(names) or len(set(names)) < len(names):
+                raise _parameters_invalid(names, known)
             media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if media_type != "application/json":
+            if takes_body and media_type != "application/json":
                 raise HTTPException(415, headers={"accept-post": "application/json"})
             return await handle(request)
 
         return checked
+
+
+def _parameters_invalid(names: Sequence[str], known: set[str]) -> RequestInvalid:
+    violations = [Violation(name, "May be given once only.") for name in sorted(known) if names.count(name) > 1]
+    if not known.issuperset(names):
+        violations.append(Violation("(query)", f"Takes only: {', '.join(sorted(known)) or 'nothing'}."))
+    return RequestInvalid(
+        "The request breaks the contract.", remedy="Leave unknown parameters out.", violations=violations
+    )
 
 
 IdempotencyKey = Annotated[

@@ -47,9 +47,9 @@ _FORM: dict[str, Any] = {
             "application/x-www-form-urlencoded": {
                 "schema": {
                     "type": "object",
-                    "required": ["grant_type"],
+                    "required": ["grant_type", "persona"],
                     "properties": {
-                        "grant_type": {"type": "string", "examples": [PERSONA_GRANT]},
+                        "grant_type": {"type": "string", "enum": [PERSONA_GRANT]},
                         "persona": {"type": "string", "description": "Key of the persona.", "examples": ["mother-1"]},
                     },
                 }

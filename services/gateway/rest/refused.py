@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from services.gateway.rest import problems
 from services.kit.errors import Refusal, Unavailable, Violation
@@ -76,10 +77,21 @@ async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     reason, detail, remedy = _HTTP.get(error.status_code, _HTTP[400])
     request.scope["tongban.reason"] = reason
-    headers = dict(error.headers or {})
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if error.status_code == 405 and (allowed := _allowed(request)):  # noqa: PLR2004 - RFC 9110
+        headers["allow"] = allowed
     if error.status_code in {408, 413}:
         headers["connection"] = "close"  # The rest of the body is not worth waiting for.
     return problems.problem(error.status_code, reason, detail, remedy=remedy, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """List every method that the address takes: the framework names those of the first route alone."""
+    paths: Mapping[str, Mapping[str, Any]] = request.app.openapi()["paths"]
+    for template, operations in paths.items():
+        if compile_path(template)[0].fullmatch(request.url.path):
+            return ", ".join(sorted(method.upper() for method in operations))
+    return ""
 
 
 def _violations(errors: Sequence[Any]) -> Iterator[Violation]:

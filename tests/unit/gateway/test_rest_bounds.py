@@ -149,7 +149,7 @@ async def test_an_address_or_method_that_is_none_is_a_problem() -> None:
         assert "110101199003077777" not in nowhere.text
         wrong = await door.client.delete("/api/v1/cases")
         assert (wrong.status_code, wrong.json()["reason"]) == (405, "METHOD_NOT_ALLOWED")
-        assert set(wrong.headers["allow"].replace(" ", "").split(",")) & {"GET", "POST"}
+        assert wrong.headers["allow"] == "GET, POST"
         odd = await door.client.request("FROB110101199003077777", "/api/v1/cases")
         assert odd.status_code == 405
         assert "110101199003077777" not in "".join(span.to_json() for span in door.spans.get_finished_spans())

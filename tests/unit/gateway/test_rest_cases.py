@@ -138,7 +138,16 @@ async def test_lists_go_page_by_page_and_find_a_receipt() -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["page_size=0", "page_size=201", "page_size=x", "page_token=%00", f"page_token={'x' * 1001}"]
+    "query",
+    [
+        "page_size=0",
+        "page_size=201",
+        "page_size=x",
+        "page_sizes=5",
+        "page_size=1&page_size=2",
+        "page_token=%00",
+        f"page_token={'x' * 1001}",
+    ],
 )
 async def test_a_page_that_cannot_be_is_refused(query: str) -> None:
     async with doorway() as door:
