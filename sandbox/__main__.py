@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from contextlib import suppress
+from typing import NoReturn
 
 import uvloop
 
@@ -14,6 +15,7 @@ from sandbox.host import hosting
 from sandbox.settings import Settings
 from services.kit import logs
 from services.kit.errors import StartupError
+from services.kit.run import leave
 
 _PIPE_BYTES = 4096
 
@@ -51,17 +53,17 @@ def _watch_parent(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> N
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-def main() -> int:
-    """Read the settings, serve, tell the exit code."""
+def main() -> NoReturn:
+    """Read the settings, serve, exit."""
     try:
         settings = Settings.load(os.environ)
         logs.configure(settings.log_format, settings.log_level, settings.log_file)
         uvloop.run(_serve(settings))
     except StartupError as error:
         sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    return 0
+        leave(error.exit_code)
+    leave(0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

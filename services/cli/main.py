@@ -180,7 +180,16 @@ def main() -> None:
         app()
     except StartupError as error:
         print(f"tongban: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _leave(error.exit_code)
+    except SystemExit as ended:
+        _leave(ended.code if isinstance(ended.code, int) else 1)
+
+
+def _leave(code: int) -> None:
+    """As `services.kit.run.leave`, without its imports: commands that spoke gRPC must not wait at the very end."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from services.kit.errors import StartupError, Unavailable
 from services.kit.runtime import App, Runtime
 from services.kit.serving import Running, Serving, SettingsT, serving
 
-__all__ = ["App", "Runtime", "Serving", "StartupError", "hosted", "run", "serving", "until_told"]
+__all__ = ["App", "Runtime", "Serving", "StartupError", "hosted", "leave", "run", "serving", "until_told"]
 
 _FIRST_SECONDS = 2.0
 
@@ -82,8 +82,18 @@ def hosted(name: str, main: Callable[[], Awaitable[None]]) -> NoReturn:
         sys.stderr.write(f"tongban {name}: {_sentence(error)}\n")
     except KeyboardInterrupt:
         code = 130
+    leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once, after everything was closed in order and the last line is written.
+
+    Not by the interpreter's own way: on it gRPC's queue now and then waits for ever for a thread that is gone.
+    """
     logs.flush()
-    sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _sentence(error: Exception) -> str:
