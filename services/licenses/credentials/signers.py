@@ -61,7 +61,7 @@ class SignerFolder:
                 known = self._known[uscc] = stamp, _read(folder)
         except (OSError, ValueError, StartupError, x509.ExtensionNotFound) as error:
             raise SignerMissing(
-                f"The agency {uscc} has no document signer here.", remedy="Issue one with `tongban ca signer`."
+                f"The agency {uscc} has no document signer here.", remedy="The certificate authority must issue one."
             ) from error
         return known[1]
 
