@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from services.kit.errors import StartupError
@@ -20,11 +20,24 @@ _LINES_MAX = 100_000
 _FIRST = ("time", "level", "service", "event")
 
 
+class Rendered(Protocol):
+    """A line that renders itself."""
+
+    def json(self) -> str:
+        """Give one JSON object and a line end."""
+
+    def fields(self) -> dict[str, Any]:
+        """Give the line's fields."""
+
+
+Line = dict[str, Any] | Rendered
+
+
 class LineWriter:
     """A bounded queue of lines and one thread that empties it. Before `open` and after `close` lines are dropped."""
 
     def __init__(self) -> None:
-        self._lines: deque[dict[str, Any]] = deque(maxlen=_LINES_MAX)
+        self._lines: deque[Line] = deque(maxlen=_LINES_MAX)
         self._descriptor = -1
         self._target: tuple[str, bool] | None = None
         self._console = False
@@ -47,7 +60,7 @@ class LineWriter:
         self._thread = threading.Thread(target=self._work, args=(self._stop,), name="tongban-logs", daemon=True)
         self._thread.start()
 
-    def write(self, line: dict[str, Any]) -> None:
+    def write(self, line: Line) -> None:
         """Take a line; it must not be changed afterwards."""
         if self._target is None:
             return
@@ -58,7 +71,7 @@ class LineWriter:
     def flush(self) -> None:
         """Write what is waiting, now."""
         with self._writing:
-            taken = [self._lines.popleft() for _ in range(len(self._lines))]
+            taken: list[Line] = [self._lines.popleft() for _ in range(len(self._lines))]
             if self._dropped:
                 taken.append({"event": "log_lines_dropped", "level": "warning", "count": self._dropped})
                 self._dropped = 0
@@ -89,17 +102,20 @@ class LineWriter:
             self._dropped += text.count(b"\n", len(text) - len(view))
 
 
-def render(lines: Iterable[dict[str, Any]], *, console: bool) -> bytes:
+def render(lines: Iterable[Line], *, console: bool) -> bytes:
     """Render lines as JSON objects, or as text for a person."""
     one = _text if console else _json
     return "".join([one(line) for line in lines]).encode(errors="replace")
 
 
-def _json(line: dict[str, Any]) -> str:
+def _json(line: Line) -> str:
+    if not isinstance(line, dict):
+        return line.json()
     return json.dumps(line, default=_plain, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def _text(line: dict[str, Any]) -> str:
+def _text(told: Line) -> str:
+    line = told if isinstance(told, dict) else told.fields()
     head = " ".join(_word(line[name]) for name in _FIRST if name in line)
     rest = "".join(f" {name}={_word(value)}" for name, value in line.items() if name not in (*_FIRST, "stack"))
     stack = "".join(f"\n    {place}" for place in line.get("stack", ()))

@@ -4,6 +4,7 @@
 Providers belong to their Telemetry and are never global: in the embedded profile four services share a process.
 """
 
+import random
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -33,6 +34,7 @@ __all__ = ["SpanKind", "Telemetry", "current_trace_id", "current_traceparent"]
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _LIMITS = SpanLimits(max_attributes=32, max_links=32, max_events=16, max_span_attribute_length=256)
 _NOWHERE = otel_context.Context()
+_UNSAMPLED = TraceFlags(TraceFlags.DEFAULT)
 
 
 class Telemetry:
@@ -48,18 +50,19 @@ class Telemetry:
         processors: Sequence[SpanProcessor] = (),
     ) -> None:
         self.service = service
+        self._ratio = sample_ratio
         self._sender = SpanSender(f"{otlp}/v1/traces") if otlp else None
         instance = instance or secrets.token_hex(4)
         resource = Resource({"service.name": service, "service.namespace": "tongban", "service.instance.id": instance})
         self._provider = TracerProvider(
-            sampler=ParentBased(TraceIdRatioBased(sample_ratio)),
+            sampler=DEFAULT_ON,  # `start` decides before the SDK is asked
             resource=resource,
             span_limits=_LIMITS,
             shutdown_on_exit=False,
         )
         for processor in (*processors, *([self._sender] if self._sender else [])):
             self._provider.add_span_processor(processor)
-        self.tracer = self._provider.get_tracer("tongban")
+        self._tracer = self._provider.get_tracer("tongban")
 
     @contextmanager
     def span(
@@ -102,13 +105,22 @@ class Telemetry:
         parent: str = "",
         links: Sequence[str] = (),
     ) -> Span:
-        """Start a span that the caller ends; it isn't made the current one."""
-        within = None
-        if parent:
-            above = _span_context(parent)
-            within = _NOWHERE if above is None else set_span_in_context(NonRecordingSpan(above), _NOWHERE)
+        """Start a span that the caller ends; it isn't made the current one.
+
+        What won't be recorded passes the SDK by: that costs 2 us instead of 5 to 12. A trace that starts here without
+        being recorded still has an id, for the log lines and for those whom we call.
+        """
+        above = _span_context(parent) if parent else trace.get_current_span().get_span_context()
+        if above is None or not above.is_valid:
+            if self._ratio < 1 and random.random() >= self._ratio:  # noqa: S311 - sampling is no secret
+                return _unrecorded()
+            within = _NOWHERE
+        elif not above.trace_flags & TraceFlags.SAMPLED:
+            return NonRecordingSpan(above)
+        else:
+            within = set_span_in_context(NonRecordingSpan(above), _NOWHERE)
         linked = [Link(found) for found in map(_span_context, links) if found is not None]
-        return self.tracer.start_span(name, context=within, kind=kind, attributes=attributes, links=linked or None)
+        return self._tracer.start_span(name, context=within, kind=kind, attributes=attributes, links=linked or None)
 
     def flush(self, seconds: float = 0.5) -> None:
         """Send what is waiting; blocks at most this long."""
@@ -118,6 +130,13 @@ class Telemetry:
     def close(self) -> None:
         """Send what is left and stop; takes at most a second, whether the receiver answers or not."""
         self._provider.shutdown()
+
+
+def _unrecorded() -> Span:
+    context = SpanContext(
+        random.getrandbits(128) or 1, random.getrandbits(64) or 1, is_remote=False, trace_flags=_UNSAMPLED
+    )
+    return NonRecordingSpan(context)
 
 
 def current_traceparent() -> str:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may call what: the rule that the contract gives a method, and the caller that certificate and token prove."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from google.protobuf import descriptor_pool
 from tongban.access.v1 import access_pb2
@@ -22,6 +23,8 @@ _KINDS = {
 }
 _GATEWAY = SpiffeId("service", "gateway")
 _BEARER = "bearer "
+_KNOWN_MAX = 10_000
+_ALTERNATIVES = "x509_subject_alternative_name"
 
 
 class CertificateForeign(Unauthenticated):
@@ -71,22 +74,28 @@ def rule_of(service: str, method: str) -> Rule:
 
 
 class Doorkeeper:
-    """Establishes the caller. What a certificate says of services and operators is remembered: it can't change."""
+    """Establishes the caller. Who was once established is remembered; an agency as long as its rights are the same."""
 
     def __init__(self, tokens: TokenVerifier, rights: RightsSource) -> None:
         self._tokens = tokens
         self._rights = rights
-        self._known: dict[str, Caller] = {}
+        self._known: dict[bytes, Caller] = {}
 
-    def at_once(self, uri: bytes, authorization: str) -> Caller | None:
+    def at_once(self, names: Sequence[bytes], authorization: str) -> Caller | None:
         """Give a caller that needs no question to anybody; None where `establish` must ask."""
-        return None if authorization else self._known.get(uri.decode(errors="replace"))
+        if authorization or len(names) != 1:
+            return None
+        caller = self._known.get(names[0])
+        if caller is None or caller.kind is not CallerKind.AGENCY:
+            return caller
+        rights = self._rights.held(caller.id)
+        return caller if rights is caller.rights else None
 
-    async def establish(self, uris: Sequence[bytes], authorization: str) -> Caller:
+    async def establish(self, names: Sequence[bytes], authorization: str) -> Caller:
         """Find out who calls.
 
         Args:
-            uris: the URI names in the peer's verified certificate.
+            names: the SPIFFE ids in the peer's verified certificate.
             authorization: the metadata `authorization`, or "".
 
         Raises:
@@ -96,18 +105,17 @@ class Doorkeeper:
             AgencyNotActive: the agency is unknown or barred.
             Unavailable: identity, which would know, does not answer.
         """
-        name = _name_of(uris)
+        name = _name_of(names)
         actor = str(name)
         if authorization:
             return await self._bearer(name, actor, authorization)
         if name.kind == "agency":
-            return Caller(
-                CallerKind.AGENCY, name.name, await self._rights.rights_of(name.name), actor=actor, agency=name.name
-            )
-        rights = frozenset({EVERY_RIGHT}) if name.kind == "operator" else frozenset[str]()
-        caller = Caller(CallerKind(name.kind), name.name, rights, actor=actor)
-        if len(self._known) < 1000:  # noqa: PLR2004 - services and operators are few; a flood of names isn't kept
-            self._known[actor] = caller
+            rights, agency = await self._rights.rights_of(name.name), name.name
+        else:
+            rights, agency = frozenset({EVERY_RIGHT}) if name.kind == "operator" else frozenset(), ""
+        caller = Caller(CallerKind(name.kind), name.name, rights, actor=actor, agency=agency)
+        if len(self._known) < _KNOWN_MAX:
+            self._known[names[0]] = caller
         return caller
 
     async def _bearer(self, name: SpiffeId, actor: str, authorization: str) -> Caller:
@@ -126,15 +134,21 @@ def _caller_of(claims: Claims, actor: str, token: str) -> Caller:
     return Caller(claims.kind, claims.subject, claims.rights, actor=actor, agency=claims.agency, token=token)
 
 
-def _name_of(uris: Sequence[bytes]) -> SpiffeId:
-    if len(uris) != 1:
+def _name_of(names: Sequence[bytes]) -> SpiffeId:
+    if len(names) != 1:
         raise CertificateForeign("The certificate must have exactly one name of this system.")
     try:
-        return SpiffeId.parse(uris[0].decode())
+        return SpiffeId.parse(names[0].decode())
     except ValueError as error:
         raise CertificateForeign("The certificate names nobody of this system.") from error
 
 
-def uris_of(auth_context: Mapping[str, Sequence[bytes]]) -> Sequence[bytes]:
-    """Give the URI names in the peer's certificate, as gRPC verified it."""
-    return auth_context.get("peer_uri", ())
+def names_of(context: Any) -> list[bytes]:
+    """Give the SPIFFE ids in the peer's certificate, as gRPC verified it.
+
+    Without alternative names gRPC would fall back to the common name, which proves nothing: then there are none.
+    Asking for these alone costs 0.3 us, the whole `auth_context` 8.
+    """
+    if context.peer_identity_key() != _ALTERNATIVES:
+        return []
+    return [name for name in context.peer_identities() if name.startswith(b"spiffe:")]

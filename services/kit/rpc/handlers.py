@@ -71,7 +71,9 @@ def _unary_answer(
     async def call(body: Any, context: Any) -> Any:
         unit = Unit(door, plan, attributes)
         try:
-            await unit.admit(context)
+            waiting = unit.admit_at_once(context)
+            if waiting is not None:
+                unit.let_in(await waiting)
             return await behavior(read(body), context)
         except BaseException as error:
             status = unit.failed(error)

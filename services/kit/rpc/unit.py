@@ -4,6 +4,7 @@
 import asyncio
 import secrets
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,8 +17,9 @@ from opentelemetry.trace import Span, StatusCode, set_span_in_context
 from services.kit import logs
 from services.kit.caller import CURRENT, Caller, CallerKind
 from services.kit.errors import DeadlineMissing, Refusal, RemoteFailure, TooManyRequests, Unavailable
-from services.kit.rpc.admission import Doorkeeper, Rule, uris_of
+from services.kit.rpc.admission import Doorkeeper, Rule, names_of
 from services.kit.rpc.deadline import ENDS
+from services.kit.rpc.line import CallLine
 from services.kit.rpc.status import broken, refused, trailers, unavailable
 from services.kit.telemetry import SpanKind, Telemetry
 
@@ -90,6 +92,12 @@ class Unit:
 
     async def admit(self, context: Any) -> None:
         """Let the call in: a place, a deadline, a trace, a caller, the right. Leaves them in the task's context."""
+        waiting = self.admit_at_once(context)
+        if waiting is not None:
+            self.let_in(await waiting)
+
+    def admit_at_once(self, context: Any) -> Awaitable[Caller] | None:
+        """Do what `admit` does, without a coroutine where the caller is known; else give what to wait for."""
         door, plan = self._door, self._plan
         parent = authorization = ""
         for key, value in context.invocation_metadata() or ():
@@ -109,12 +117,17 @@ class Unit:
         elif not plan.streams:
             raise DeadlineMissing("A call must say how long it waits.", remedy="Set a deadline on the call.")
         otel_context.attach(set_span_in_context(self._span))
-        uris = uris_of(context.auth_context())
-        caller = door.keeper.at_once(uris[0], authorization) if len(uris) == 1 else None
+        names = names_of(context)
+        caller = door.keeper.at_once(names, authorization)
         if caller is None:
-            caller = await door.keeper.establish(uris, authorization)
+            return door.keeper.establish(names, authorization)
+        self.let_in(caller)
+        return None
+
+    def let_in(self, caller: Caller) -> None:
+        """Take the caller in, if the contract does."""
         self.caller = caller
-        plan.rule.admit(caller)
+        self._plan.rule.admit(caller)
         CURRENT.set(caller)
 
     def opened(self) -> None:
@@ -156,36 +169,30 @@ class Unit:
                     span.set_status(StatusCode.ERROR, self.reason)
             span.end()
         if logs.writes_info:
-            logs.write_line(self._line("rpc"))
+            logs.write(self._line())
 
     def _broken(self, error: Exception) -> status_pb2.Status:
         """Note an error of ours under a random incident: classes and places, no message, which may hold values."""
         incident = secrets.token_hex(8)
         self.code = self.reason = "INTERNAL"
-        line = self._line("rpc_broke")
-        line |= {"level": "error", "incident": incident, "stack": logs.stack_of(error)}
+        extra = {"incident": incident, "stack": logs.stack_of(error)}
         if isinstance(error, RemoteFailure):
-            line["remote_incident"] = error.incident
-        logs.write_line(line)
+            extra["remote_incident"] = error.incident
+        logs.write(self._line().fields() | {"event": "rpc_broke", "level": "error"} | extra)
         return broken(incident)
 
-    def _line(self, event: str) -> dict[str, Any]:
-        line: dict[str, Any] = {
-            "event": event,
-            "level": "info",
-            "service": self._door.service,
-            "method": self._plan.name,
-            "code": self.code,
-            "ms": round((time.monotonic() - self._started) * 1000, 2),
-        }
-        caller = self.caller
-        if self.reason:
-            line["reason"] = self.reason
-        if caller is not None:
-            line["caller"] = caller.label if caller.kind in _NAMED_IN_LOGS else caller.kind.value
-        if self._span is not None:
-            line["trace_id"] = f"{self._span.get_span_context().trace_id:032x}"
-        return line
+    def _line(self) -> CallLine:
+        caller, span = self.caller, self._span
+        return CallLine(
+            time.time(),
+            self._door.service,
+            self._plan.name,
+            self.code,
+            self.reason,
+            time.monotonic() - self._started,
+            "" if caller is None else caller.label if caller.kind in _NAMED_IN_LOGS else caller.kind.value,
+            0 if span is None else span.get_span_context().trace_id,
+        )
 
 
 async def abort(context: Any, status: status_pb2.Status) -> None:

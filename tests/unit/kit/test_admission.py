@@ -113,10 +113,16 @@ async def test_a_token_is_taken_from_the_gateway_alone_and_only_as_a_bearer_toke
         await keeper().establish([b"spiffe://tongban/service/gateway"], "Basic eDp5")
 
 
-async def test_services_are_remembered_and_agencies_never() -> None:
-    doors = keeper()
-    for name in ("spiffe://tongban/service/licenses", f"spiffe://tongban/agency/{USCC}"):
-        await doors.establish([name.encode()], "")
-    assert doors.at_once(b"spiffe://tongban/service/licenses", "") is not None
-    assert doors.at_once(b"spiffe://tongban/service/licenses", "Bearer x") is None
-    assert doors.at_once(f"spiffe://tongban/agency/{USCC}".encode(), "") is None
+async def test_who_was_established_is_remembered_and_an_agency_only_with_the_rights_it_had() -> None:
+    rights = RightsSource(standing)
+    doors = Doorkeeper(TokenVerifier(no_keys), rights)
+    service, agency = b"spiffe://tongban/service/licenses", f"spiffe://tongban/agency/{USCC}".encode()
+    for name in (service, agency):
+        assert doors.at_once([name], "") is None
+        caller = await doors.establish([name], "")
+        assert doors.at_once([name], "") is caller
+        assert doors.at_once([name], "Bearer x") is None
+        assert doors.at_once([name, name], "") is None
+    rights.forget(USCC)
+    assert doors.at_once([agency], "") is None
+    assert doors.at_once([service], "") is not None
