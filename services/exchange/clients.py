@@ -31,7 +31,12 @@ class PersonsClient:
     async def by_subject_id(self, subject_id: str, *, purpose: str, basis: str, on_behalf_of: str, case_id: str) -> str:
         """Give the person's number; identity writes a leaf for it."""
         request = ResolvePersonRequest(
-            subject_id=subject_id, purpose=purpose, basis=basis, on_behalf_of=on_behalf_of, case_id=case_id
+            subject_id=subject_id,
+            purpose=purpose,
+            basis=basis,
+            on_behalf_of=on_behalf_of,
+            case_id=case_id,
+            fields=["number"],
         )
         response = await self._peer.call(self._stub.ResolvePerson, request)
         return response.person.number

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from services.identity.domain.credit_code import credit_code
+from services.identity.domain.names import checked_name
 from services.kit.errors import Code, Refusal
 
 
@@ -36,7 +37,9 @@ class AgencyChanged:
 
 def agency_of(*, uscc: str, name_zh: str, name_en: str, rights: Iterable[str], active: bool) -> Agency:
     """An agency as an operator wants it, not yet versioned."""
-    return Agency(credit_code(uscc), name_zh.strip(), name_en.strip(), tuple(sorted(set(rights))), active, version=0)
+    return Agency(
+        credit_code(uscc), checked_name(name_zh), checked_name(name_en), tuple(sorted(set(rights))), active, version=0
+    )
 
 
 def put(before: Agency | None, wanted: Agency) -> tuple[Agency, AgencyChanged | None]:

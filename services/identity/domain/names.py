@@ -21,6 +21,12 @@ class NameEmpty(Refusal):
     code = Code.INVALID_ARGUMENT
 
 
+class NameMalformed(Refusal):
+    """Control characters are no part of a name."""
+
+    code = Code.INVALID_ARGUMENT
+
+
 class PhoneMalformed(Refusal):
     """Neither E.164 nor a mainland mobile number."""
 
@@ -42,9 +48,12 @@ def comparable_name(name: str) -> str:
 
 def checked_name(name: str) -> str:
     """The name as it will be shown: trimmed, otherwise as given."""
-    if not comparable_name(name):
+    trimmed = name.strip()
+    if any(unicodedata.category(character) == "Cc" for character in trimmed):
+        raise NameMalformed("The name has a control character in it.")
+    if not comparable_name(trimmed):
         raise NameEmpty("The name is empty.")
-    return name.strip()
+    return trimmed
 
 
 def checked_phone(phone: str) -> str:

@@ -78,3 +78,14 @@ def register(new: NewPerson, *, subject_id: str, now: datetime) -> tuple[Person,
         address=new.address.strip(),
     )
     return person, PersonRegistered(subject_id, new.region)
+
+
+def attributes(person: Person) -> dict[str, object]:
+    """What the record holds in clear, by the names of the ledger's fields."""
+    return {
+        "number": person.number.value,
+        "name": person.name,
+        "phone": person.phone,
+        "birth_date": person.birth_date,
+        "address": person.address,
+    }

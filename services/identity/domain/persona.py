@@ -11,7 +11,11 @@ from services.identity.domain.credit_code import credit_code
 from services.kit.errors import Code, Refusal
 
 SAMPLES_CHARACTERS_MAX = 50_000
+RIGHTS_MAX = 100
+TITLE_CHARACTERS_MAX = 200
 _KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
+_SUBJECT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|")
+_RIGHT = re.compile(r"[a-z_]{1,50}\.[a-z_.]{1,50}")
 
 
 class SandboxOff(Refusal):
@@ -60,6 +64,14 @@ def persona_of(*, role: str, rights: Iterable[str], persona: Persona) -> Persona
     if role not in set(Role):
         raise PersonaInvalid(f"Persona {persona.key} must be a citizen, a clerk or an operator.")
     held = tuple(sorted(set(rights)))
+    if len(held) > RIGHTS_MAX or not all(_RIGHT.fullmatch(right) for right in held):
+        raise PersonaInvalid(f"Persona {persona.key} has at most {RIGHTS_MAX} rights such as gateway.tasks.")
+    if not _SUBJECT_ID.fullmatch(persona.subject_id):
+        raise PersonaInvalid(f"Persona {persona.key} names its person by a subject id.")
+    if any(
+        len(title) > TITLE_CHARACTERS_MAX or not title.isprintable() for title in (persona.title_zh, persona.title_en)
+    ):
+        raise PersonaInvalid(f"Titles of persona {persona.key} have at most {TITLE_CHARACTERS_MAX} characters.")
     checked = replace(persona, role=Role(role), rights=held, samples_json=_samples(persona))
     match checked.role:
         case Role.CITIZEN if not persona.subject_id or persona.agency or held:

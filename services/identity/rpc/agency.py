@@ -10,6 +10,7 @@ from services.identity.domain.agency import agency_of
 from services.identity.rpc.wire import agency_to_wire
 from services.identity.service.agencies import AgenciesService
 from services.kit.caller import current_caller
+from services.kit.errors import PageTokenInvalid
 from services.kit.paging import decode_token, encode_token
 
 
@@ -37,10 +38,10 @@ class AgencyRpc(AgencyServiceServicer):
 
     async def ListAgencies(self, request: pb.ListAgenciesRequest, _context: Any) -> pb.ListAgenciesResponse:
         """Lists agencies by code."""
-        after = decode_token(request.page_token).get("after", "")
-        rows, last = await self._agencies.agencies(
-            after=str(after), page_size=request.page_size, caller=current_caller()
-        )
+        after = str(decode_token(request.page_token).get("after", ""))
+        if after and not after.isalnum():
+            raise PageTokenInvalid("The page token is not one of ours.")
+        rows, last = await self._agencies.agencies(after=after, page_size=request.page_size, caller=current_caller())
         return pb.ListAgenciesResponse(
             agencies=[agency_to_wire(agency) for agency in rows],
             next_page_token=encode_token(after=last) if last else "",

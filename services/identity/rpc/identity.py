@@ -72,16 +72,18 @@ class IdentityRpc(IdentityServiceServicer):
         return pb.GetOwnPersonResponse(person=attributes_to_wire(person), receipt=receipt_to_wire(receipt))
 
     async def ResolvePerson(self, request: pb.ResolvePersonRequest, _context: Any) -> pb.ResolvePersonResponse:
-        """Reads a person's attributes on a legal basis."""
+        """Reads some of a person's attributes on a legal basis."""
         query = ResolvePerson(
             subject_id=request.subject_id,
             purpose=request.purpose,
             basis=request.basis,
             on_behalf_of=request.on_behalf_of,
             case_id=request.case_id,
+            fields=tuple(request.fields),
         )
         person, receipt = await self._persons.resolve(query)
-        return pb.ResolvePersonResponse(person=attributes_to_wire(person), receipt=receipt_to_wire(receipt))
+        wire = attributes_to_wire(person, query.fields)
+        return pb.ResolvePersonResponse(person=wire, receipt=receipt_to_wire(receipt))
 
     async def RegisterOrganizations(
         self, request: pb.RegisterOrganizationsRequest, _context: Any

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Between wire messages and domain objects."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -11,7 +12,7 @@ from services.identity.domain.agency import Agency
 from services.identity.domain.comparison import MatchResult
 from services.identity.domain.numbers import NumberKind
 from services.identity.domain.organization import Organization
-from services.identity.domain.person import Person, PersonState
+from services.identity.domain.person import PERSONAL_FIELDS, Person, PersonState, attributes
 from services.identity.domain.persona import Persona, Role, persona_of
 from services.identity.service.ports import Receipt
 
@@ -53,17 +54,11 @@ def person_to_wire(person: Person) -> identity_pb2.Person:
     )
 
 
-def attributes_to_wire(person: Person) -> identity_pb2.PersonAttributes:
-    """What the record holds in clear."""
-    return identity_pb2.PersonAttributes(
-        subject_id=person.subject_id,
-        number_kind=_WIRE_KINDS[person.number.kind],
-        number=person.number.value,
-        name=person.name,
-        phone=person.phone,
-        birth_date=person.birth_date.isoformat() if person.birth_date else "",
-        address=person.address,
-    )
+def attributes_to_wire(person: Person, fields: Sequence[str] = PERSONAL_FIELDS) -> identity_pb2.PersonAttributes:
+    """What the record holds in clear, of these fields."""
+    shown = {name: str(value or "") for name, value in attributes(person).items() if name in fields}
+    kind = _WIRE_KINDS[person.number.kind] if "number" in fields else identity_pb2.NUMBER_KIND_UNSPECIFIED
+    return identity_pb2.PersonAttributes(subject_id=person.subject_id, number_kind=kind, **shown)
 
 
 def organization_to_wire(organization: Organization) -> identity_pb2.Organization:

@@ -10,6 +10,7 @@ from services.identity.domain.person import (
     Person,
     PersonNotFound,
     PersonRegistered,
+    attributes,
     register,
 )
 from services.identity.domain.use import Use, canonical
@@ -33,13 +34,14 @@ class RegisterPersons:
 
 @dataclass(frozen=True, slots=True)
 class ResolvePerson:
-    """Asks for a person's attributes on a legal basis."""
+    """Asks for some of a person's attributes on a legal basis."""
 
     subject_id: str
     purpose: str
     basis: str
     on_behalf_of: str
     case_id: str
+    fields: tuple[str, ...]
 
 
 class PersonsService:
@@ -87,7 +89,7 @@ class PersonsService:
         return await self._read(use)
 
     async def resolve(self, query: ResolvePerson) -> tuple[Person, Receipt]:
-        """A person's record, for a service that the contract names."""
+        """What a service that the contract names needs of a person's record."""
         use = Use(
             "identity.ResolvePerson",
             purpose=query.purpose,
@@ -96,16 +98,16 @@ class PersonsService:
             on_behalf_of=query.on_behalf_of,
             case_id=query.case_id,
         )
-        return await self._read(use)
+        return await self._read(use, query.fields)
 
-    async def _read(self, use: Use) -> tuple[Person, Receipt]:
+    async def _read(self, use: Use, fields: Sequence[str] = PERSONAL_FIELDS) -> tuple[Person, Receipt]:
         async with self._ledger.account(use) as entry:
             person = await self._store.person(use.subject_id)
             if person is None:
                 raise PersonNotFound("No person has this subject id.")
-            shown = {name: str(value or "") for name, value in attributes(person).items()}
+            shown = {name: str(value or "") for name, value in attributes(person).items() if name in fields}
             receipt = await entry.answered(
-                fields=[name for name in PERSONAL_FIELDS if shown[name]], digest=self._digest(canonical(shown))
+                fields=[name for name in PERSONAL_FIELDS if shown.get(name)], digest=self._digest(canonical(shown))
             )
         return person, receipt
 
@@ -136,17 +138,6 @@ class PersonsService:
             known |= await tx.persons_by_number(lost)
         known |= {_key(person): person for person, _ in new}
         return tuple(known[_key(person)] for person, _ in drafts), new
-
-
-def attributes(person: Person) -> dict[str, object]:
-    """What the record holds in clear, by the names of the ledger's fields."""
-    return {
-        "number": person.number.value,
-        "name": person.name,
-        "phone": person.phone,
-        "birth_date": person.birth_date,
-        "address": person.address,
-    }
 
 
 def _key(person: Person) -> NumberKey:

@@ -13,6 +13,12 @@ from services.identity.domain.person import Person
 from services.identity.store.rows import Rows, organization_of
 from services.identity.store.tables import ORGANIZATION, PERSON, PERSON_NUMBER
 
+
+def keepable(key: str) -> bool:
+    """Whether a row can have this key at all; PostgreSQL has no NUL in its texts and fails on being asked for one."""
+    return "\0" not in key
+
+
 _PRESENT = PERSON_NUMBER.alias("present")
 _SOUGHT = PERSON_NUMBER.alias("sought")
 
@@ -26,9 +32,10 @@ def _persons() -> Select[Any]:
 
 async def persons(connection: AsyncConnection, rows: Rows, subject_ids: Collection[str]) -> dict[str, Person]:
     """Those on record, by subject id."""
-    if not subject_ids:
+    possible = [subject_id for subject_id in subject_ids if keepable(subject_id)]
+    if not possible:
         return {}
-    found = await connection.execute(_persons().where(PERSON.c.subject_id.in_(subject_ids)))
+    found = await connection.execute(_persons().where(PERSON.c.subject_id.in_(possible)))
     return {row.subject_id: rows.person(row) for row in found}
 
 

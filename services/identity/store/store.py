@@ -44,6 +44,8 @@ class IdentityStore(Store[IdentityTx]):
 
     async def agency(self, uscc: str) -> Agency | None:
         """The agency."""
+        if not reads.keepable(uscc):
+            return None
         async with self.reading() as connection:
             row = (await connection.execute(select(AGENCY).where(AGENCY.c.uscc == uscc))).one_or_none()
         return agency_of(row) if row else None
@@ -56,6 +58,8 @@ class IdentityStore(Store[IdentityTx]):
 
     async def persona(self, key: str) -> Persona | None:
         """The persona."""
+        if not reads.keepable(key):
+            return None
         async with self.reading() as connection:
             row = (await connection.execute(select(PERSONA).where(PERSONA.c.key == key))).one_or_none()
         return self._rows.persona(row) if row else None

@@ -43,6 +43,13 @@ def test_a_name_of_nothing_is_refused(name: str) -> None:
     assert refused.value.reason == "NAME_EMPTY"
 
 
+@pytest.mark.parametrize("name", ["张\0三", "张\n三", "\x1b[2J"])
+def test_control_characters_are_no_part_of_a_name(name: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        checked_name(name)
+    assert refused.value.reason == "NAME_MALFORMED"
+
+
 def test_a_name_is_kept_as_it_is_written() -> None:
     assert checked_name(" 阿依古丽•买买提 ") == "阿依古丽•买买提"
 

@@ -136,18 +136,19 @@ async def test_a_resident_reads_their_own_record_and_that_is_a_leaf(world: World
 
 async def test_a_service_resolves_a_person_for_somebody_and_the_leaf_says_for_whom(world: World) -> None:
     (person,) = await register(world, new_person())
-    query = ResolvePerson(person.subject_id, "birth", "PIPL-13-1-3", HOSPITAL.id, "case-1")
+    query = ResolvePerson(person.subject_id, "birth", "PIPL-13-1-3", HOSPITAL.id, "case-1", ("number",))
     with acting_as(GATEWAY):
         resolved, receipt = await world.persons.resolve(query)
     use = world.ledger.leaves[receipt.index].use
-    assert resolved.name == NAME
+    assert resolved == person
+    assert use.fields == ("number",)
     assert (use.purpose, use.basis, use.on_behalf_of, use.case_id) == ("birth", "PIPL-13-1-3", HOSPITAL.id, "case-1")
 
 
 async def test_asking_for_nobody_is_refused_and_is_a_leaf_too(world: World) -> None:
     subject_id = new_id()
     with acting_as(GATEWAY), pytest.raises(Refusal) as refused:
-        await world.persons.resolve(ResolvePerson(subject_id, "birth", "PIPL-13-1-3", "", ""))
+        await world.persons.resolve(ResolvePerson(subject_id, "birth", "PIPL-13-1-3", "", "", ("number",)))
     assert refused.value.reason == "PERSON_NOT_FOUND"
     assert world.ledger.leaves[0].use.outcome == "PERSON_NOT_FOUND"
     assert world.ledger.leaves[0].use.subject_id == subject_id

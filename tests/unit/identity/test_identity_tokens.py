@@ -165,6 +165,11 @@ async def test_only_those_with_the_right_put_personas(tokens: TokensService) -> 
         ("citizen", (), {"agency": HOSPITAL_CODE}),
         ("operator", (), {"agency": HOSPITAL_CODE, "subject_id": ""}),
         ("citizen", (), {"key": "Mother 1"}),
+        ("citizen", (), {"subject_id": "mother"}),
+        ("operator", ("Everything",), {"subject_id": ""}),
+        ("operator", tuple(f"a.b{'_' * n}" for n in range(101)), {"subject_id": ""}),
+        ("citizen", (), {"title_en": "x" * 201}),
+        ("citizen", (), {"title_zh": "\0"}),
         ("citizen", (), {"samples_json": "[]"}),
         ("citizen", (), {"samples_json": "{"}),
         ("citizen", (), {"samples_json": '{"birth":"' + "x" * 50_000 + '"}'}),
@@ -173,12 +178,13 @@ async def test_only_those_with_the_right_put_personas(tokens: TokensService) -> 
 def test_a_persona_that_could_not_sign_in_as_it_says_is_refused(
     role: str, rights: tuple[str, ...], changed: dict[str, str]
 ) -> None:
-    values = {"key": "mother-1", "subject_id": new_id(), "agency": "", "samples_json": "", **changed}
+    values = {"key": "mother-1", "subject_id": new_id(), "agency": "", "samples_json": ""}
+    values |= {"title_zh": "", "title_en": "", **changed}
     with pytest.raises(Refusal) as refused:
         persona_of(
             role=role,
             rights=rights,
-            persona=Persona(role=Role.CITIZEN, rights=(), title_zh="", title_en="", **values),
+            persona=Persona(role=Role.CITIZEN, rights=(), **values),
         )
     assert refused.value.reason == "PERSONA_INVALID"
 

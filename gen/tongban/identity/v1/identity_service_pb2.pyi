@@ -295,6 +295,7 @@ class ResolvePersonRequest(_message.Message):
     BASIS_FIELD_NUMBER: _builtins.int
     ON_BEHALF_OF_FIELD_NUMBER: _builtins.int
     CASE_ID_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
     """The person."""
     purpose: _builtins.str
@@ -305,6 +306,10 @@ class ResolvePersonRequest(_message.Message):
     """On whose behalf (USCC)."""
     case_id: _builtins.str
     """The case, where there is one."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the attributes needed, no others come back: `number`, `name`, `phone`, `birth_date`, `address`."""
+
     def __init__(
         self,
         *,
@@ -313,10 +318,11 @@ class ResolvePersonRequest(_message.Message):
         basis: _builtins.str = ...,
         on_behalf_of: _builtins.str = ...,
         case_id: _builtins.str = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "case_id", b"case_id", "on_behalf_of", b"on_behalf_of", "purpose", b"purpose", "subject_id", b"subject_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "case_id", b"case_id", "fields", b"fields", "on_behalf_of", b"on_behalf_of", "purpose", b"purpose", "subject_id", b"subject_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -332,7 +338,7 @@ class ResolvePersonResponse(_message.Message):
     RECEIPT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def person(self) -> _identity_pb2.PersonAttributes:
-        """The attributes."""
+        """The attributes that were asked for."""
 
     @_builtins.property
     def receipt(self) -> _ledger_pb2.Receipt:

@@ -93,7 +93,7 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResolvePerson(self, request, context):
-        """Gives a person's attributes to a service that must ask a provider or print a license about them. Always a ledger leaf.
+        """Gives those attributes of a person that a service needs to ask a provider or to print a license. Always a ledger leaf.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

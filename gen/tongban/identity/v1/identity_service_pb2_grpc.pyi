@@ -40,7 +40,7 @@ class IdentityServiceStub:
     GetOwnPerson: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.GetOwnPersonRequest, _identity_service_pb2.GetOwnPersonResponse]
     """Reads the calling resident's own attributes."""
     ResolvePerson: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ResolvePersonRequest, _identity_service_pb2.ResolvePersonResponse]
-    """Gives a person's attributes to a service that must ask a provider or print a license about them. Always a ledger leaf."""
+    """Gives those attributes of a person that a service needs to ask a provider or to print a license. Always a ledger leaf."""
     RegisterOrganizations: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.RegisterOrganizationsRequest, _identity_service_pb2.RegisterOrganizationsResponse]
     """Registers organizations; one already on record is returned unchanged."""
     VerifyOrganization: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.VerifyOrganizationRequest, _identity_service_pb2.VerifyOrganizationResponse]
@@ -58,7 +58,7 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     GetOwnPerson: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.GetOwnPersonRequest, _identity_service_pb2.GetOwnPersonResponse]  # type: ignore[assignment]
     """Reads the calling resident's own attributes."""
     ResolvePerson: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ResolvePersonRequest, _identity_service_pb2.ResolvePersonResponse]  # type: ignore[assignment]
-    """Gives a person's attributes to a service that must ask a provider or print a license about them. Always a ledger leaf."""
+    """Gives those attributes of a person that a service needs to ask a provider or to print a license. Always a ledger leaf."""
     RegisterOrganizations: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.RegisterOrganizationsRequest, _identity_service_pb2.RegisterOrganizationsResponse]  # type: ignore[assignment]
     """Registers organizations; one already on record is returned unchanged."""
     VerifyOrganization: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.VerifyOrganizationRequest, _identity_service_pb2.VerifyOrganizationResponse]  # type: ignore[assignment]
@@ -97,7 +97,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.ResolvePersonRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.ResolvePersonResponse, _abc.Awaitable[_identity_service_pb2.ResolvePersonResponse]]:
-        """Gives a person's attributes to a service that must ask a provider or print a license about them. Always a ledger leaf."""
+        """Gives those attributes of a person that a service needs to ask a provider or to print a license. Always a ledger leaf."""
 
     @_abc_1.abstractmethod
     def RegisterOrganizations(
