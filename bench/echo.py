@@ -25,7 +25,9 @@ async def serve(answer: bytes) -> None:
                 "tongban.exchange.v1.ExchangeService",
                 {
                     "Query": grpc.unary_unary_rpc_method_handler(
-                        query, request_deserializer=pb.QueryRequest.FromString, response_serializer=pb.QueryResponse.SerializeToString
+                        query,
+                        request_deserializer=pb.QueryRequest.FromString,
+                        response_serializer=pb.QueryResponse.SerializeToString,
                     )
                 },
             ),

@@ -16,13 +16,15 @@ from bench.processes import say
 
 def channel(plan: dict[str, Any]) -> grpc.aio.Channel:
     """A channel to the server under test; with the caller's certificate where the plan names one."""
-    options = [("grpc.use_local_subchannel_pool", 1)]
+    options: list[tuple[str, Any]] = [("grpc.use_local_subchannel_pool", 1)]
     if not plan.get("certificate"):
         return grpc.aio.insecure_channel(plan["target"], options)
     credentials = grpc.ssl_channel_credentials(
         Path(plan["ca"]).read_bytes(), Path(plan["key"]).read_bytes(), Path(plan["certificate"]).read_bytes()
     )
-    return grpc.aio.secure_channel(plan["target"], credentials, options)
+    return grpc.aio.secure_channel(
+        plan["target"], credentials, [*options, ("grpc.ssl_target_name_override", plan["host"])]
+    )
 
 
 async def load(plan: dict[str, Any]) -> None:
@@ -31,7 +33,9 @@ async def load(plan: dict[str, Any]) -> None:
     metadata = [(key, value) for key, value in plan.get("metadata", {}).items()]
     channels = [channel(plan) for _ in range(plan.get("channels", 2))]
     calls = [
-        one.unary_unary(plan["method"], request_serializer=lambda payload: payload, response_deserializer=lambda payload: payload)
+        one.unary_unary(
+            plan["method"], request_serializer=lambda payload: payload, response_deserializer=lambda payload: payload
+        )
         for one in channels
     ]
 
@@ -48,7 +52,9 @@ async def load(plan: dict[str, Any]) -> None:
         took: list[float] = []
         failed: dict[str, int] = {}
         began = time.perf_counter()
-        await asyncio.gather(*(caller(calls[index % len(calls)], began + seconds, took, failed) for index in range(plan["in_flight"])))
+        await asyncio.gather(
+            *(caller(calls[index % len(calls)], began + seconds, took, failed) for index in range(plan["in_flight"]))
+        )
         elapsed = time.perf_counter() - began
         say(calls=len(took), failed=failed, seconds=elapsed, latencies_ms=[round(value * 1000, 3) for value in took])
 
@@ -63,5 +69,9 @@ async def load(plan: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--plan", required=True, help="JSON: target, method, request (hex), in_flight, certificate, key, ca, metadata")
+    parser.add_argument(
+        "--plan",
+        required=True,
+        help="JSON: target, method, request (hex), in_flight, certificate, key, ca, host, metadata",
+    )
     uvloop.run(load(json.loads(parser.parse_args().plan)))

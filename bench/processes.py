@@ -62,7 +62,9 @@ class Worker:
 
 
 @asynccontextmanager
-async def worker(module: str, *arguments: str, core: int | None, environment: dict[str, str] | None = None) -> AsyncIterator[Worker]:
+async def worker(
+    module: str, *arguments: str, core: int | None, environment: dict[str, str] | None = None
+) -> AsyncIterator[Worker]:
     """Runs `python -m <module> <arguments>`, pinned to `core` where one is given."""
 
     def pin() -> None:

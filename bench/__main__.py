@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m bench [name ...]`: runs benchmarks, writes `var/bench/<name>.json` each, prints the table."""
+
+import asyncio
+import sys
+from importlib import import_module
+
+from bench.result import table
+
+NAMES = ("exchange_query", "birth_case")
+
+
+def main() -> int:
+    """Runs the command line."""
+    chosen = sys.argv[1:] or NAMES
+    unknown = sorted(set(chosen) - set(NAMES))
+    if unknown:
+        sys.stderr.write(f"No benchmark is called {', '.join(unknown)}; there are {', '.join(NAMES)}.\n")
+        return 2
+    results = []
+    for name in chosen:
+        result = asyncio.run(import_module(f"bench.{name}").run())
+        sys.stdout.write(f"{name}: {result.write()}\n")
+        results.append(result)
+    sys.stdout.write(f"\n{table(results)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exchange as it is shipped, with two things in memory: the provider's register, and identity's answer to "whose number is this".
+
+Everything else is real: certificates, tokens, rights, grants, masks, log lines, sampling, the ledger on disk.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import uvloop
+from bench.processes import say
+from services.exchange.app import running
+from services.exchange.config import Settings
+from services.exchange.domain.inquiry import Inquiry
+from services.exchange.domain.resource import Resource
+from services.exchange.domain.settings import AdapterKind
+from services.kit import logs
+from services.kit.run import serving, until_told
+
+RECORD = {"household_number": "9901001234", "address": "990100", "head_name": "HEAD", "relation": "self"}
+
+
+class RegisterInMemory:
+    """A provider that answers at once."""
+
+    async def ask(self, inquiry: Inquiry) -> Mapping[str, Any] | None:
+        """The same record for everybody, with one field more than was ever granted."""
+        return {"subject_key": inquiry.subject_key, **RECORD}
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+class PersonsInMemory:
+    """Knows one number."""
+
+    def __init__(self, subject_id: str, number: str) -> None:
+        self._subject_id = subject_id
+        self._number = number
+
+    async def by_subject_id(self, _subject_id: str, **_: str) -> str:
+        """The number."""
+        return self._number
+
+    async def by_number(self, _number: str, **_: str) -> str:
+        """The subject id."""
+        return self._subject_id
+
+
+async def main() -> None:
+    """Serves until it is terminated."""
+    settings = Settings.load("exchange", os.environ)
+    logs.configure(settings.log_format, settings.log_level, settings.log_file)
+
+    def adapter(_resource: Resource) -> RegisterInMemory:
+        return RegisterInMemory()
+
+    persons = PersonsInMemory(os.environ["BENCH_SUBJECT_ID"], os.environ["BENCH_NUMBER"])
+    app = partial(running, adapters=dict.fromkeys(AdapterKind, adapter), persons=persons)
+    async with serving(settings, app, name="exchange") as service:
+        say(port=service.grpc_port)
+        await until_told(service)
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())

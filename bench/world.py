@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The small world around the exchange under test: broker, database, identity, certificates, one agency, one resident, one grant."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from bench.processes import Worker, worker
+from google.protobuf.struct_pb2 import Struct
+from sandbox.agencies import load as agencies_of_the_city
+from sandbox.city import generate
+from sandbox.numbers import REGION
+from services.cli.kafka import Kafka
+from services.cli.papers import OPERATOR, prepare
+from services.cli.ports import Ports, free_ports
+from services.cli.postgres import Postgres
+from services.cli.wiring import environment
+from services.exchange.config import Settings as ExchangeSettings
+from services.identity.config import Settings as IdentitySettings
+from services.kit.certificates import Identity
+from services.kit.ids import new_id
+from services.kit.rpc.peer import Peer
+from services.kit.telemetry import Telemetry
+from tongban.exchange.v1 import exchange_pb2, exchange_service_pb2, exchange_service_pb2_grpc
+from tongban.identity.v1 import identity_pb2, identity_service_pb2, identity_service_pb2_grpc
+
+RESOURCE = "307002/000001"
+PURPOSE = "birth"
+GRANTED = ("household_number", "relation")
+"""Two of the provider's four fields: the mask has something to take away."""
+RIGHTS = {"public_security": ["identity.register", "exchange.provide"], "hospital": ["exchange.query"]}
+
+
+@dataclass(frozen=True)
+class World:
+    """What a loader needs to know."""
+
+    pki: Path
+    exchange: Worker
+    exchange_address: str
+    hospital: str
+    subject_id: str
+    number: str
+    token: str
+
+
+@asynccontextmanager
+async def world(folder: Path, *, server_core: int, other_core: int) -> AsyncIterator[World]:
+    """Everything running and seeded; the exchange alone on its core."""
+    async with AsyncExitStack() as stack:
+        kafka = await asyncio.to_thread(Kafka.start, folder / "kafka")
+        stack.callback(kafka.stop)
+        postgres = await asyncio.to_thread(Postgres.start, folder / "postgres")
+        stack.callback(postgres.stop)
+        for pid in (kafka.pid, postgres.pid):
+            os.sched_setaffinity(pid, {other_core})
+        ports = free_ports()
+        pki = folder / "pki"
+        usccs = {key: each.uscc for key, each in agencies_of_the_city().items()}
+        prepare(pki, usccs.values())
+        telemetry = Telemetry("bench")
+        stack.callback(telemetry.close)
+
+        async def peer(service: str, spiffe: str) -> Peer:
+            opening = Peer.open(
+                ports.address(service), Identity.open(pki, f"spiffe://tongban/{spiffe}"), telemetry, server_name=service
+            )
+            return await stack.enter_async_context(opening)
+
+        identity_settings = IdentitySettings(
+            **await _common(folder, ports, postgres, kafka, pki, "identity"), sandbox=True, token_seconds=3600
+        )
+        await stack.enter_async_context(
+            worker("services.identity", core=other_core, environment=environment("identity", identity_settings))
+        )
+        operator = await peer("identity", f"operator/{OPERATOR}")
+        await _until_serving(operator)
+        for key, rights in RIGHTS.items():
+            await operator.call(
+                operator.stub(identity_service_pb2_grpc.AgencyServiceStub).PutAgency,
+                identity_service_pb2.PutAgencyRequest(
+                    uscc=usccs[key], name_zh=key, name_en=key, rights=rights, active=True
+                ),
+            )
+        police = await peer("identity", f"agency/{usccs['public_security']}")
+        mother = generate(people=12, seed=1).families[0].mother
+        registered = await police.call(
+            police.stub(identity_service_pb2_grpc.IdentityServiceStub).RegisterPersons,
+            identity_service_pb2.RegisterPersonsRequest(
+                request_id=new_id(),
+                persons=[
+                    identity_service_pb2.NewPerson(
+                        number_kind=identity_pb2.NUMBER_KIND_CITIZEN,
+                        number=mother.number,
+                        name=mother.name,
+                        region=REGION,
+                    )
+                ],
+            ),
+        )
+        subject_id = registered.persons[0].subject_id
+        tokens = operator.stub(identity_service_pb2_grpc.TokenServiceStub)
+        await operator.call(
+            tokens.PutPersonas,
+            identity_service_pb2.PutPersonasRequest(
+                personas=[
+                    identity_pb2.Persona(
+                        key="mother",
+                        role="citizen",
+                        subject_id=subject_id,
+                        title_zh="母亲",
+                        title_en="Mother",
+                        samples_json="{}",
+                    )
+                ]
+            ),
+        )
+        gateway = await peer("identity", "service/gateway")
+        issued = await gateway.call(
+            gateway.stub(identity_service_pb2_grpc.TokenServiceStub).IssueToken,
+            identity_service_pb2.IssueTokenRequest(
+                grant_type="urn:tongban:params:oauth:grant-type:persona", persona="mother"
+            ),
+        )
+        settings = ExchangeSettings(**await _common(folder, ports, postgres, kafka, pki, "exchange"), sample_ratio=0.01)
+        exchange = await stack.enter_async_context(
+            worker(
+                "bench.exchange_server",
+                core=server_core,
+                environment=environment("exchange", settings)
+                | {"BENCH_SUBJECT_ID": subject_id, "BENCH_NUMBER": mother.number},
+            )
+        )
+        await exchange.line()
+        await _grant(await peer("exchange", f"operator/{OPERATOR}"), usccs)
+        yield World(
+            pki, exchange, ports.address("exchange"), usccs["hospital"], subject_id, mother.number, issued.access_token
+        )
+
+
+async def _common(
+    folder: Path, ports: Ports, postgres: Postgres, kafka: Kafka, pki: Path, service: str
+) -> dict[str, object]:
+    return {
+        "database": await postgres.create_database(f"bench_{service}"),
+        "events": kafka.url,
+        "grpc_port": ports.grpc_of(service),
+        "peers": {name: ports.address(name) for name in ("identity", "licenses", "exchange", "gateway")},
+        "pki": pki,
+        "keys": folder / "keys" / service,
+        "log_file": str(folder / f"{service}.log"),
+    }
+
+
+async def _grant(operator: Peer, usccs: dict[str, str]) -> None:
+    catalogue = operator.stub(exchange_service_pb2_grpc.CatalogueServiceStub)
+    settings = Struct()
+    settings.update({"url": "sqlite:////nowhere.sqlite", "statement": "SELECT 1 WHERE :subject_key = ''"})
+    names = ("household_number", "address", "head_name", "relation")
+    resource = exchange_pb2.Resource(
+        code=RESOURCE,
+        name_zh="户口登记",
+        name_en="Household register",
+        provider=usccs["public_security"],
+        sharing_class=exchange_pb2.SHARING_CLASS_CONDITIONAL,
+        sharing_reason="For the birth of a child.",
+        fields=[
+            exchange_pb2.ResourceField(
+                name=name, label_zh=name, label_en=name, sensitivity=exchange_pb2.SENSITIVITY_PERSONAL
+            )
+            for name in names
+        ],
+        adapter=exchange_pb2.ADAPTER_KIND_SQL,
+        adapter_settings=settings,
+        timeout_ms=1000,
+        region=REGION,
+    )
+    await operator.call(catalogue.PutResource, exchange_service_pb2.PutResourceRequest(resource=resource))
+    grant = exchange_pb2.Grant(
+        resource=RESOURCE,
+        grantee=usccs["hospital"],
+        purposes=[PURPOSE],
+        fields=GRANTED,
+        verify_fields=["head_name"],
+        basis="PIPL art. 13(1)(3)",
+    )
+    grant.expire_time.FromDatetime(datetime.now(UTC) + timedelta(days=1))
+    await operator.call(
+        catalogue.CreateGrant, exchange_service_pb2.CreateGrantRequest(request_id=new_id(), grant=grant)
+    )
+
+
+async def _until_serving(peer: Peer) -> None:
+    """Wait until identity answers."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await peer.call(
+                    peer.stub(identity_service_pb2_grpc.AgencyServiceStub).ListAgencies,
+                    identity_service_pb2.ListAgenciesRequest(),
+                )
+            except Exception as error:
+                if type(error).__name__ != "Unavailable":
+                    raise
+                await asyncio.sleep(0.2)
+            else:
+                return
+
+
+assert sys.platform == "linux", "Benchmarks pin processes to cores."
