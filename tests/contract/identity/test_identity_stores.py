@@ -316,6 +316,12 @@ async def test_agencies_come_by_code(bench: Bench) -> None:
 PERSONA = Persona("mother-1", Role.CITIZEN, "subject-1", "", (), "母亲", "Mother", '{"birth":{"child_name":"小明"}}')
 
 
+async def test_what_can_be_no_key_names_nobody(bench: Bench) -> None:
+    assert await bench.store.person("\0") is None
+    assert await bench.store.agency("\0") is None
+    assert await bench.store.persona("\0") is None
+
+
 async def test_personas_are_replaced_by_key_and_listed_by_key(bench: Bench) -> None:
     clerk = Persona("clerk-1", Role.CLERK, "", HOSPITAL_CODE, ("gateway.tasks",), "窗口", "Clerk", "{}")
     changed = replace(PERSONA, title_en="Changed")
