@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several processes move the same cases: nothing is lost, nothing is doubled, and the trace stays one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from services.gateway.domain.history import Outcome
+from services.gateway.events import to_wire
+from services.gateway.service import CaseStatus, CaseView, CreateCase, SubmitCase
+from services.gateway.service.ports import TaskRow
+from services.gateway.service.steps import ToldAnswer
+from services.gateway.service.tasks import CompleteTask
+from services.gateway.store import SqlGatewayStore
+from services.kit.caller import acting_as
+from services.kit.telemetry import SpanKind
+from tests.support.gateway_matters import field, plan_of, step, workflows_of
+from tests.support.gateway_world import CLINIC, RESIDENT, MovingClock, World
+from tests.support.probe import resources
+
+WIDE = 8
+PLAN = plan_of(
+    *(step(f"v{number}", "verify", time_limit="PT1H") for number in range(WIDE)),
+    step("work", needs=[f"v{number}" for number in range(WIDE)], input={"n": "answers.name"}, output={"id": "serial"}),
+    step("bell", "notify", needs=["work"]),
+    form=(field("name", required=True),),
+)
+NAME = "欧阳不应出现"
+
+
+@dataclass
+class Twins:
+    """Two processes of the gateway on one database."""
+
+    one: World
+    two: World
+    clock: MovingClock
+
+    @property
+    def both(self) -> tuple[World, World]:
+        return self.one, self.two
+
+
+@pytest.fixture
+async def twins(database: str, tmp_path: Path) -> AsyncIterator[Twins]:
+    clock = MovingClock()
+    async with AsyncExitStack() as stack:
+        worlds = []
+        for _ in range(2):
+            opened = SqlGatewayStore.open(resources(database, tmp_path, clock=clock), encode=to_wire)
+            store = await stack.enter_async_context(opened)
+            worlds.append(World(store, workflows_of(PLAN), clock))
+        yield Twins(worlds[0], worlds[1], clock)
+
+
+async def submitted(world: World) -> CaseView:
+    with acting_as(RESIDENT):
+        draft = await world.service.create_case(CreateCase("sample", {"name": NAME}))
+        with world.telemetry.span("POST", kind=SpanKind.SERVER):
+            return await world.service.submit_case(SubmitCase(draft.id))
+
+
+async def seen(world: World, case: CaseView) -> CaseView:
+    with acting_as(RESIDENT):
+        return await world.service.case(case.id)
+
+
+def verified(case: CaseView, number: int) -> ToldAnswer:
+    return ToldAnswer("identity", case.id, f"v{number}", 1, Outcome.DONE, output={"result": "match"})
+
+
+async def all_verified(twins: Twins, case: CaseView) -> None:
+    """Every answer is delivered to both processes, twice, all at once."""
+    told = [
+        world.steps.answered(verified(case, number), delivery_id=f"{case.id}-{number}")
+        for number in range(WIDE)
+        for world in (*twins.both, *twins.both)
+    ]
+    await asyncio.gather(*told)
+
+
+async def taken(world: World, count: int, operations: tuple[str, ...] = ()) -> list[TaskRow]:
+    found: list[TaskRow] = []
+
+    async def take() -> None:
+        async for task in world.tasks.take(operations, count):
+            found.append(task)
+            if len(found) == count:
+                return
+
+    with acting_as(CLINIC):
+        async with asyncio.timeout(20):
+            await take()
+    return found
+
+
+async def test_answers_that_come_at_once_and_twice_are_each_taken_once(twins: Twins) -> None:
+    case = await submitted(twins.one)
+    await all_verified(twins, case)
+    for world in twins.both:
+        now = await seen(world, case)
+        assert [one.state for one in now.steps] == ["done"] * WIDE + ["running", "waiting"]
+        with acting_as(RESIDENT):
+            timeline = await world.service.timeline(case.id)
+        assert [entry.seq for entry in timeline] == list(range(1, len(timeline) + 1))
+        assert len([entry for entry in timeline if entry.kind == "step_done"]) == WIDE
+
+
+async def test_each_step_is_asked_for_once_within_the_trace_of_the_submission(twins: Twins) -> None:
+    case = await submitted(twins.one)
+    await all_verified(twins, case)
+    store = twins.one.store
+    assert isinstance(store, SqlGatewayStore)
+    outbox = store.tables.outbox
+    async with store.reading() as connection:
+        rows = (await connection.execute(select(outbox).order_by(outbox.c.id))).all()
+    kinds = [row.type.rpartition(".")[2] for row in rows]
+    assert kinds == ["CaseSubmitted", *["StepRequested"] * (WIDE + 1)]
+    assert {row.traceparent[3:35] for row in rows} == {case.trace_id}
+    assert {row.key for row in rows} == {row.correlation for row in rows} == {case.id}
+
+
+async def test_one_key_opens_one_case_in_two_processes(twins: Twins) -> None:
+    command = CreateCase("sample", {"name": NAME}, idempotency_key="k")
+    with acting_as(RESIDENT):
+        found = await asyncio.gather(*(world.service.create_case(command) for world in (*twins.both, *twins.both)))
+        assert len({(case.id, case.receipt) for case in found}) == 1
+        assert len((await twins.two.service.cases()).rows) == 1
+
+
+async def test_many_cases_at_once_have_receipts_of_their_own(twins: Twins) -> None:
+    with acting_as(RESIDENT):
+        commands = [world.service.create_case(CreateCase("sample", {"name": NAME})) for world in twins.both * 6]
+        found = await asyncio.gather(*commands)
+    assert len({case.receipt for case in found}) == 12
+
+
+async def test_a_task_goes_to_one_of_two_processes_and_is_done_once(twins: Twins) -> None:
+    cases = [await submitted(twins.one) for _ in range(4)]
+    for case in cases:
+        await all_verified(twins, case)
+    (first, second) = await asyncio.gather(taken(twins.one, 2), taken(twins.two, 2))
+    ids = {task.task_id for task in (*first, *second)}
+    assert len(ids) == 4
+    with acting_as(CLINIC):
+        done = [
+            world.tasks.complete(CompleteTask(f"q-{task.task_id[:8]}", task.task_id, task.lease_token, {"id": "Z1"}))
+            for task in (*first, *second)
+            for world in twins.both
+        ]
+        await asyncio.gather(*done)
+    for case in cases:
+        assert (await seen(twins.two, case)).status is CaseStatus.COMPLETED
+
+
+async def test_a_timer_is_fired_by_one_of_two_processes(twins: Twins) -> None:
+    case = await submitted(twins.one)
+    twins.clock.forward(hours=1)
+
+    async def fire_all(world: World) -> int:
+        fired = 0
+        while await world.timers.fire():
+            fired += 1
+        return fired
+
+    assert sum(await asyncio.gather(*(fire_all(world) for world in twins.both))) == WIDE
+    now = await seen(twins.one, case)
+    assert [one.state for one in now.steps[:WIDE]] == ["parked"] * WIDE
+    assert [one.attempts for one in now.steps[:WIDE]] == [1] * WIDE
+
+
+async def test_news_of_another_process_come_without_a_signal(twins: Twins) -> None:
+    case = await submitted(twins.one)
+    with acting_as(RESIDENT):
+        waiting = asyncio.create_task(twins.two.service.wait_for_events(case.id, case.version, 10))
+        await asyncio.sleep(0)
+        await twins.one.steps.answered(verified(case, 0), delivery_id="d")
+        assert [entry.kind for entry in await waiting] == ["step_done"]
+
+
+async def test_what_people_answer_stands_nowhere_in_clear(twins: Twins, database: str) -> None:
+    case = await submitted(twins.one)
+    await all_verified(twins, case)
+    (task,) = await taken(twins.one, 1)
+    assert task.input == {"n": NAME}
+    store = twins.one.store
+    assert isinstance(store, SqlGatewayStore)
+    written = ""
+    async with store.reading() as connection:
+        for table in store.metadata.tables.values():
+            written += repr((await connection.execute(select(table))).all())
+    raw = b""
+    if database.startswith("sqlite"):
+        folder = Path(database.removeprefix("sqlite:///")).parent
+        raw = b"".join(file.read_bytes() for file in folder.glob("*.sqlite*"))
+    assert case.receipt in written
+    for secret in (NAME, NAME.encode("unicode_escape").decode()):
+        assert secret not in written
+        assert secret.encode() not in raw

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gRPC door of the gateway with real certificates: who may ask what, and what departments get."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tongban.gateway.v1 import gateway_pb2
+from tongban.gateway.v1 import gateway_service_pb2 as pb
+from tongban.gateway.v1.gateway_service_pb2_grpc import (
+    StepServiceStub,
+    TaskServiceStub,
+    add_StepServiceServicer_to_server,
+    add_TaskServiceServicer_to_server,
+)
+
+from services.gateway.domain.history import Outcome
+from services.gateway.rpc import StepRpc, TaskRpc, to_struct
+from services.gateway.service import CaseStatus, CaseView, CreateCase, SubmitCase
+from services.gateway.service.steps import ToldAnswer
+from services.kit.caller import acting_as
+from services.kit.certificates import CertificateAuthority, Identity
+from services.kit.config import Common
+from services.kit.errors import Code, RemoteRefusal, RequestInvalid, Unavailable
+from services.kit.ids import new_id
+from services.kit.rights import RightsSource, Standing
+from services.kit.rpc.admission import Doorkeeper
+from services.kit.rpc.peer import Peer
+from services.kit.rpc.server import Server
+from services.kit.tokens import KeySet, TokenVerifier
+from tests.support.gateway_matters import HOSPITAL, MOTHER, POLICE, field, plan_of, step, workflows_of
+from tests.support.gateway_memory import MemoryGatewayStore
+from tests.support.gateway_world import RESIDENT, MovingClock, World
+from tests.support.mesh import free_port
+
+PLAN = plan_of(
+    step("who", "verify", input={"subject_id": "applicant.id", "name": "answers.name"}),
+    step("work", needs=["who"], input={"name": "answers.name"}, output={"number": "serial", "kg": "number?"}),
+    form=(field("name"),),
+)
+
+
+@dataclass
+class Door:
+    """The server, its use cases, and ways to it."""
+
+    world: World
+    port: int
+    authority: CertificateAuthority
+    pki: Path
+    stack: AsyncExitStack
+
+    async def peer(self, spiffe_id: str) -> Peer:
+        self.authority.ensure(spiffe_id)
+        identity = Identity.open(self.pki, spiffe_id)
+        opened = Peer.open(f"127.0.0.1:{self.port}", identity, self.world.telemetry, server_name="gateway")
+        return await self.stack.enter_async_context(opened)
+
+
+async def standing(uscc: str) -> Standing:
+    return Standing(active=True, rights=frozenset({"gateway.tasks"} if uscc == HOSPITAL else ()))
+
+
+async def no_keys() -> KeySet:
+    raise Unavailable("There are no keys here.")
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Door]:
+    pki = tmp_path / "pki"
+    authority = CertificateAuthority.open(pki)
+    authority.ensure("spiffe://tongban/service/gateway")
+    identity = Identity.open(pki, "spiffe://tongban/service/gateway")
+    world = World(MemoryGatewayStore(), workflows_of(PLAN), MovingClock())
+    settings = Common(
+        database=f"sqlite:///{tmp_path}/x.sqlite",
+        events=f"sqlite:///{tmp_path}/e.sqlite",
+        pki=pki,
+        keys=tmp_path,
+        grpc_port=free_port(),
+    )
+    server = Server(
+        "gateway", settings, identity, world.telemetry, Doorkeeper(TokenVerifier(no_keys), RightsSource(standing))
+    )
+    server.add(
+        [
+            (add_StepServiceServicer_to_server, StepRpc(world.steps)),
+            (add_TaskServiceServicer_to_server, TaskRpc(world.tasks)),
+        ]
+    )
+    await server.start()
+    async with AsyncExitStack() as stack:
+        yield Door(world, server.port, authority, pki, stack)
+    await server.drain(0.5)
+
+
+@pytest.fixture
+async def case(door: Door) -> CaseView:
+    with acting_as(RESIDENT):
+        draft = await door.world.service.create_case(CreateCase("sample", {"name": "小明"}))
+        return await door.world.service.submit_case(SubmitCase(draft.id))
+
+
+async def verified(door: Door, case: CaseView) -> None:
+    told = ToldAnswer("identity", case.id, "who", 1, Outcome.DONE, output={"result": "match"})
+    await door.world.steps.answered(told, delivery_id="d")
+
+
+async def test_only_the_owner_of_a_step_reads_its_input(door: Door, case: CaseView) -> None:
+    identity = await door.peer("spiffe://tongban/service/identity")
+    asked = pb.GetStepInputRequest(case_id=case.id, step_id="who", attempt=1)
+    given = (await identity.call(identity.stub(StepServiceStub).GetStepInput, asked)).input
+    assert dict(given.input) == {"subject_id": MOTHER, "name": "小明"}
+    assert (given.kind, given.agency, given.purpose) == (gateway_pb2.STEP_KIND_VERIFY, HOSPITAL, "sample")
+    for spiffe_id, reason in (
+        ("spiffe://tongban/service/licenses", "STEP_NOT_YOURS"),
+        (f"spiffe://tongban/agency/{HOSPITAL}", "CALLER_NOT_ALLOWED"),
+        ("spiffe://tongban/operator/op", "CALLER_NOT_ALLOWED"),
+    ):
+        peer = await door.peer(spiffe_id)
+        with pytest.raises(RemoteRefusal) as caught:
+            await peer.call(peer.stub(StepServiceStub).GetStepInput, asked)
+        assert (caught.value.code, caught.value.reason) == (Code.PERMISSION_DENIED, reason)
+    with pytest.raises(RemoteRefusal) as late:
+        await identity.call(
+            identity.stub(StepServiceStub).GetStepInput,
+            pb.GetStepInputRequest(case_id=case.id, step_id="who", attempt=2),
+        )
+    assert (late.value.code, late.value.reason) == (Code.FAILED_PRECONDITION, "STEP_NOT_OPEN")
+
+
+async def test_a_department_takes_its_task_when_it_comes_and_completes_it(door: Door, case: CaseView) -> None:
+    clinic = await door.peer(f"spiffe://tongban/agency/{HOSPITAL}")
+    stub = clinic.stub(TaskServiceStub)
+    got: asyncio.Queue[gateway_pb2.Task] = asyncio.Queue()
+
+    async def take() -> None:
+        async for response in clinic.stream(stub.TakeTasks, pb.TakeTasksRequest()):
+            await got.put(response.task)
+
+    taking = asyncio.create_task(take())
+    await verified(door, case)
+    async with asyncio.timeout(10):
+        task = await got.get()
+    assert (task.operation, task.matter, dict(task.input)) == ("work", "sample", {"name": "小明"})
+    renewed = await clinic.call(
+        stub.RenewLease, pb.RenewLeaseRequest(task_id=task.task_id, lease_token=task.lease_token)
+    )
+    assert renewed.lease_expire_time.seconds == task.lease_expire_time.seconds
+
+    def answer(request_id: str, **output: object) -> pb.CompleteTaskRequest:
+        return pb.CompleteTaskRequest(
+            request_id=request_id, task_id=task.task_id, lease_token=task.lease_token, output=to_struct(output)
+        )
+
+    with pytest.raises(RemoteRefusal) as caught:
+        await clinic.call(stub.CompleteTask, answer(new_id(), kg="heavy"))
+    assert (caught.value.code, caught.value.reason) == (Code.INVALID_ARGUMENT, "TASK_OUTPUT_INVALID")
+    assert [one.field for one in caught.value.violations] == ["output.number", "output.kg"]
+    request_id = new_id()
+    await clinic.call(stub.CompleteTask, answer(request_id, number="Z1", kg=3500))
+    await clinic.call(stub.CompleteTask, answer(request_id, number="Z1", kg=3500))
+    with pytest.raises(RemoteRefusal) as again:
+        await clinic.call(stub.CompleteTask, answer(new_id(), number="Z1"))
+    assert again.value.reason == "TASK_NOT_OPEN"
+    with acting_as(RESIDENT):
+        assert (await door.world.service.case(case.id)).status is CaseStatus.COMPLETED
+    taking.cancel()
+
+
+async def test_a_department_refuses_in_words_that_the_resident_reads(door: Door, case: CaseView) -> None:
+    await verified(door, case)
+    clinic = await door.peer(f"spiffe://tongban/agency/{HOSPITAL}")
+    stub = clinic.stub(TaskServiceStub)
+    async for response in clinic.stream(stub.TakeTasks, pb.TakeTasksRequest(operations=["work"])):
+        refusal = pb.RefuseTaskRequest(
+            request_id=new_id(),
+            task_id=response.task.task_id,
+            lease_token=response.task.lease_token,
+            reason="NOT_ELIGIBLE",
+            message_zh="不符合条件",
+            message_en="Not eligible",
+        )
+        await clinic.call(stub.RefuseTask, refusal)
+        break
+    with acting_as(RESIDENT):
+        after = await door.world.service.case(case.id)
+    assert (after.status, after.reason) == (CaseStatus.REFUSED, "NOT_ELIGIBLE")
+    assert after.message is not None
+    assert after.message.en == "Not eligible"
+
+
+async def test_departments_without_the_right_and_services_take_nothing(door: Door) -> None:
+    for spiffe_id, reason in (
+        (f"spiffe://tongban/agency/{POLICE}", "RIGHT_MISSING"),
+        ("spiffe://tongban/service/licenses", "CALLER_NOT_ALLOWED"),
+    ):
+        peer = await door.peer(spiffe_id)
+        with pytest.raises(RemoteRefusal) as caught:
+            await anext(peer.stream(peer.stub(TaskServiceStub).TakeTasks, pb.TakeTasksRequest(), timeout_seconds=5))
+        assert caught.value.reason == reason
+
+
+async def test_a_malformed_request_is_refused_before_it_is_looked_at(door: Door) -> None:
+    clinic = await door.peer(f"spiffe://tongban/agency/{HOSPITAL}")
+    bad = pb.CompleteTaskRequest(request_id="x", task_id="y", lease_token="")
+    with pytest.raises(RemoteRefusal) as caught:
+        await clinic.call(clinic.stub(TaskServiceStub).CompleteTask, bad)
+    assert caught.value.reason == RequestInvalid.reason
+    assert {one.field for one in caught.value.violations} == {"request_id", "task_id", "lease_token"}
