@@ -136,8 +136,7 @@ class Parked:
                 .on_conflict_do_nothing()
             )
             if message.blocking:
-                behind = and_(self._same_key(message), self._table.c.blocking)
-                await connection.execute(update(self._table).where(behind).values(replay=True))
+                await self._mark_key(connection, message, replay=True)
         get_logger().warning(
             "parked_message_dropped", event_id=message.event_id, type=message.type, topic=message.topic, why=reason
         )
@@ -148,28 +147,24 @@ class Parked:
         self, record: Record, envelope: Envelope | None, *, reason: str, detail: str, blocking: bool, attempts: int
     ) -> None:
         """Keep a message; one that is parked already stays as it is."""
-        event_id = envelope.event_id if envelope else f"{record.topic}/{record.partition}/{record.offset}"
+        row = self._row(record, envelope, reason=reason, detail=detail, blocking=blocking, attempts=attempts)
         async with self._changing() as connection:
-            await connection.execute(
-                insert_into(connection, self._table)
-                .values(
-                    event_id=event_id[:200],
-                    topic=record.topic,
-                    partition=record.partition,
-                    offset=record.offset,
-                    key=record.key[:200],
-                    type=(envelope.type if envelope else "")[:200],
-                    value=record.value,
-                    headers=_headers_text(record.headers),
-                    reason=reason[:100],
-                    detail=detail[:DETAIL_MAX],
-                    blocking=blocking,
-                    replay=False,
-                    attempts=attempts,
-                    park_time=self._clock(),
-                )
-                .on_conflict_do_nothing()
-            )
+            await connection.execute(insert_into(connection, self._table).values(row).on_conflict_do_nothing())
+
+    async def park_behind(self, record: Record, envelope: Envelope) -> bool:
+        """Keep a message behind the one that blocks its key; False where nothing blocks it any more.
+
+        The blocking row is locked meanwhile: an operator who drops it at this moment also finds the new one.
+        """
+        place = Place(record.topic, record.partition)
+        head = select(self._table.c.id).where(self._here(place), self._table.c.key == record.key[:200])
+        head = head.where(self._table.c.blocking).order_by(self._table.c.id).limit(1).with_for_update()
+        row = self._row(record, envelope, reason=BEHIND, detail="", blocking=True, attempts=0)
+        async with self._changing() as connection:
+            if (await connection.execute(head)).one_or_none() is None:
+                return False
+            await connection.execute(insert_into(connection, self._table).values(row).on_conflict_do_nothing())
+        return True
 
     async def blocked_keys(self, place: Place) -> set[str]:
         """Keys of one partition whose messages have to wait."""
@@ -187,23 +182,25 @@ class Parked:
         async with connected(self._engines.reading) as connection:
             return {Place(topic, partition) for topic, partition in await connection.execute(query)}
 
-    async def to_replay(self, place: Place, limit: int = 100) -> Sequence[ParkedMessage]:
-        """Those of one partition, in order."""
+    async def to_replay(self, place: Place, but_keys: set[str], limit: int = 100) -> Sequence[ParkedMessage]:
+        """Those of one partition, in order, without those of some keys."""
         query = (
             select(self._table)
-            .where(self._here(place), self._table.c.replay)
+            .where(self._here(place), self._table.c.replay, self._table.c.key.not_in(but_keys))
             .order_by(self._table.c.id)
             .limit(limit)
         )
         return await self._read(query)
 
     async def settled(self, message: ParkedMessage) -> None:
-        """It has had its effect now."""
+        """It has had its effect now; those that waited behind it go on."""
         async with self._changing() as connection:
             await connection.execute(delete(self._table).where(self._table.c.id == message.id))
+            if message.blocking:
+                await self._mark_key(connection, message, replay=True)
 
     async def failed_again(self, message: ParkedMessage, *, reason: str, detail: str, blocking: bool) -> None:
-        """It stays, with its newest reason; where it blocks its key, those behind it stop trying too."""
+        """It stays, with its newest reason; where it blocks its key, those behind stop trying, else they go on."""
         async with self._changing() as connection:
             await connection.execute(
                 update(self._table)
@@ -216,9 +213,8 @@ class Parked:
                     attempts=self._table.c.attempts + 1,
                 )
             )
-            if blocking:
-                behind = and_(self._same_key(message), self._table.c.blocking)
-                await connection.execute(update(self._table).where(behind).values(replay=False))
+            if message.blocking:
+                await self._mark_key(connection, message, replay=not blocking)
 
     # ---- inside ---------------------------------------------------------------------------------------------------
 
@@ -227,6 +223,31 @@ class Parked:
 
     def _same_key(self, message: ParkedMessage) -> Any:
         return and_(self._here(Place(message.topic, message.partition)), self._table.c.key == message.key)
+
+    async def _mark_key(self, connection: AsyncConnection, message: ParkedMessage, *, replay: bool) -> None:
+        waiting = and_(self._same_key(message), self._table.c.blocking)
+        await connection.execute(update(self._table).where(waiting).values(replay=replay))
+
+    def _row(
+        self, record: Record, envelope: Envelope | None, *, reason: str, detail: str, blocking: bool, attempts: int
+    ) -> dict[str, object]:
+        event_id = envelope.event_id if envelope else f"{record.topic}/{record.partition}/{record.offset}"
+        return {
+            "event_id": event_id[:200],
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "key": record.key[:200],
+            "type": (envelope.type if envelope else "")[:200],
+            "value": record.value,
+            "headers": _headers_text(record.headers),
+            "reason": reason[:100],
+            "detail": detail[:DETAIL_MAX],
+            "blocking": blocking,
+            "replay": False,
+            "attempts": attempts,
+            "park_time": self._clock(),
+        }
 
     async def _read(self, query: Any) -> Sequence[ParkedMessage]:
         async with connected(self._engines.reading) as connection:

@@ -3,7 +3,6 @@
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from services.cli.kafka import Kafka, KafkaMissing
 from tests.support.missing import missing
+from tests.support.scratch import scratch
 
 
 class Broker:
@@ -38,7 +38,7 @@ class Broker:
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Broker]:
-    folder = Path(tempfile.mkdtemp(prefix="tongban-kafka-"))
+    folder = scratch("tongban-kafka-")
     try:
         broker = Broker(folder)
     except KafkaMissing as absent:

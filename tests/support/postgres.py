@@ -2,7 +2,6 @@
 """A real PostgreSQL, one server for the whole test session; every test gets a database of its own."""
 
 import shutil
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -12,11 +11,12 @@ import pytest
 
 from services.cli.postgres import Postgres, PostgresMissing
 from tests.support.missing import missing
+from tests.support.scratch import scratch
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    folder = Path(tempfile.mkdtemp(prefix="tongban-pg-"))
+    folder = scratch("tongban-pg-")
     try:
         server = Postgres.start(folder / "data")
     except PostgresMissing as absent:

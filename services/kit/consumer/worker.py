@@ -14,7 +14,7 @@ from services.kit.envelope import Envelope, EnvelopeMalformed, unpack
 from services.kit.errors import Refusal, Unavailable
 from services.kit.eventlog import Place, Record, Subscription
 from services.kit.logs import get_logger
-from services.kit.parked import BEHIND, BROKEN, UNDECODABLE, Parked, ParkedMessage
+from services.kit.parked import BROKEN, UNDECODABLE, Parked, ParkedMessage
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Worker:
         self._halt = halt
         self._blocked: set[str] = set()
         self._stop = asyncio.Event()
-        self._turn = asyncio.Lock()  # a replay never runs between two messages of a batch
+        self._turn = asyncio.Lock()  # one message at a time, delivered or replayed
         self._busy = False
         self._task: asyncio.Task[None] | None = None
 
@@ -71,13 +71,18 @@ class Worker:
             self._busy = True
             try:
                 stuck: set[str] = set()
-                for message in await self._parked.to_replay(self.place):
-                    if self._stop.is_set():
-                        return
-                    if message.blocking and message.key in stuck:
-                        continue
-                    if not await self._replayed(message):
-                        stuck.add(message.key)
+                moving = True
+                while moving:
+                    moving = False
+                    for message in await self._parked.to_replay(self.place, stuck):
+                        if self._stop.is_set():
+                            return
+                        if message.key in stuck:
+                            continue
+                        if await self._replayed(message):
+                            moving = True
+                        else:
+                            stuck.add(message.key)
                 self._blocked = await self._parked.blocked_keys(self.place)
             finally:
                 self._busy = False
@@ -98,11 +103,11 @@ class Worker:
         done = -1
         self._busy = True
         try:
-            async with self._turn:
-                for record in records:
-                    await self._pass_gate()
+            for record in records:
+                await self._pass_gate()
+                async with self._turn:
                     await self._settle(record)
-                    done = record.offset + 1
+                done = record.offset + 1
         finally:
             if done >= 0:
                 await self._subscription.commit(self.place, done)
@@ -131,8 +136,9 @@ class Worker:
         if not self._delivery.knows(envelope.type):
             return
         if record.key in self._blocked:
-            await self._park(record, envelope, reason=BEHIND, detail="", blocking=True, attempts=0)
-            return
+            if await self._until_available(lambda: self._parked.park_behind(record, envelope)):
+                return
+            self._blocked.discard(record.key)
         await self._handle(record, envelope)
 
     async def _handle(self, record: Record, envelope: Envelope) -> None:
@@ -175,17 +181,16 @@ class Worker:
                 record, envelope, reason=reason, detail=detail, blocking=blocking, attempts=attempts
             )
         )
-        if reason != BEHIND:
-            get_logger().warning(
-                "event_parked",
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                event_id=envelope.event_id if envelope else "",
-                type=envelope.type if envelope else "",
-                reason=reason,
-            )
-            self._halt.parked()
+        get_logger().warning(
+            "event_parked",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            event_id=envelope.event_id if envelope else "",
+            type=envelope.type if envelope else "",
+            reason=reason,
+        )
+        self._halt.parked()
 
     async def _replayed(self, message: ParkedMessage) -> bool:
         """Whether the message needs no place among the parked any more, or at least holds up nobody."""
@@ -205,7 +210,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - whatever a handler breaks with
             get_logger().error("replay_broke", event_id=message.event_id, type=message.type, exc_info=error)
             await self._parked.failed_again(
-                message, reason=BROKEN, detail=_where(error), blocking=message.blocking or message.reason == BROKEN
+                message, reason=BROKEN, detail=_where(error), blocking=message.blocking
             )
             return False
         await self._parked.settled(message)

@@ -162,6 +162,8 @@ def _sqlite(url: URL, *, readers: int) -> AsyncEngine:
 
 def _translate(context: ExceptionContext) -> BaseException | None:
     original = context.original_exception
+    if not isinstance(original, Exception):
+        return None  # a cancelled task stays cancelled
     cause = getattr(original, "__cause__", None)
     if context.is_disconnect or is_transient(original) or is_transient(cause):
         if isinstance(original, OSError) or isinstance(cause, OSError):

@@ -97,6 +97,28 @@ async def test_a_mistake_in_a_statement_is_no_unavailability(database: str, tmp_
                 await tx.connection.execute(store.tables.seen.insert().values(id="x", seen_time=store.clock()))
 
 
+async def test_a_cancelled_transaction_stays_cancelled_and_leaves_the_store_usable(
+    database: str, tmp_path: Path
+) -> None:
+    async with opened(database, tmp_path / "keys") as store:
+
+        async def act(number: int) -> None:
+            async with store.transaction() as tx:
+                for _ in range(1000):
+                    await tx.add("a", number)
+
+        for number in range(10):
+            task = asyncio.create_task(act(number))
+            await asyncio.sleep(0.002 * number)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        async with store.transaction() as tx:
+            await tx.add("b", 1)
+        assert ("b", 1) in await store.effects()
+        assert len(await store.effects()) % 1000 == 1
+
+
 async def test_the_migrated_schema_is_what_the_tables_say(database: str, tmp_path: Path) -> None:
     async with opened(database, tmp_path / "keys") as store, connected(store.engines.writing) as connection:
         found = await connection.run_sync(
