@@ -190,7 +190,7 @@ class MemoryGatewayTx:
             taken.append(leased)
         return taken
 
-    async def task(self, task_id: str) -> TaskRow | None:
+    async def task(self, task_id: str, *, lock: bool = False) -> TaskRow | None:  # noqa: ARG002 - all is locked
         return self._kept.tasks.get(task_id)
 
     async def renew_lease(self, task_id: str, until: datetime) -> None:

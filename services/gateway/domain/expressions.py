@@ -16,6 +16,8 @@ Scalar = str | float | bool
 NAMES = frozenset({"answers", "applicant", "case", "steps"})
 _STRING = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
 _STEP = re.compile(r"\bsteps\s*\.\s*([a-z][a-z0-9_]*)(?:\s*\.\s*output\s*\.\s*([a-z][a-z0-9_]*))?")
+_PATH = re.compile(r"(?:answers|applicant|case|steps)(?:\.[a-z][a-z0-9_]*)+")
+_STEPS = re.compile(r"\bsteps\b")
 _ANSWER = re.compile(r"\banswers\s*\.\s*([a-z][a-z0-9_]*)")
 
 
@@ -47,10 +49,13 @@ class Expression:
             raise ExpressionMalformed(str(error).splitlines()[0][:200]) from error
         self.source = source
         bare = _STRING.sub("''", source)
-        self.steps = frozenset((match[1], match[2] or "") for match in _STEP.finditer(bare))
+        found = list(_STEP.finditer(bare))
+        self.steps = frozenset((match[1], match[2] or "") for match in found)
         """(step, output name or "") that it reads."""
         self.answers = frozenset(match[1] for match in _ANSWER.finditer(bare))
         self.constant = not self._program.variables()
+        self._path = tuple(source.split(".")) if _PATH.fullmatch(source) else ()
+        self._reads_all_steps = len(_STEPS.findall(bare)) != len(found)
 
     @property
     def variables(self) -> frozenset[str]:
@@ -63,13 +68,20 @@ class Expression:
         Raises:
             ExpressionFailed: it reads what there is not, or gives another kind of value.
         """
+        if self._path:
+            return _scalar(_walked(self._path, names))
+        given = dict(names)
+        if not self._reads_all_steps and "steps" in given:
+            # To hand values over to CEL costs more than to evaluate: only what is read goes along.
+            read = {step_id for step_id, _ in self.steps}
+            given["steps"] = {step_id: one for step_id, one in given["steps"].items() if step_id in read}
         try:
-            found = self._program.execute(cel.Context(variables=dict(names), functions=_FUNCTIONS))
-        except Exception as error:  # noqa: BLE001 - the engine behind raises many kinds; none may stop a case in silence
+            found = self._program.execute(cel.Context(variables=given, functions=_FUNCTIONS))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - the engine behind raises many kinds, panics among them
             raise ExpressionFailed(type(error).__name__) from None
-        if not isinstance(found, str | float | int | bool):
-            raise ExpressionFailed("NotScalar")
-        return found
+        return _scalar(found)
 
     def holds(self, names: Mapping[str, Any]) -> bool:
         """Evaluate a condition. Raises ExpressionFailed where it gives no truth value."""
@@ -77,3 +89,19 @@ class Expression:
         if not isinstance(found, bool):
             raise ExpressionFailed("NotBoolean")
         return found
+
+
+def _walked(path: tuple[str, ...], names: Mapping[str, Any]) -> Any:
+    """A plain path, as most mappings are, without the detour over CEL."""
+    found: Any = names
+    for part in path:
+        if not isinstance(found, Mapping) or part not in found:
+            raise ExpressionFailed("KeyError")
+        found = found[part]
+    return found
+
+
+def _scalar(found: Any) -> Scalar:
+    if not isinstance(found, str | float | int | bool):
+        raise ExpressionFailed("NotScalar")
+    return found

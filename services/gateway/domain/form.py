@@ -11,6 +11,7 @@ from services.gateway.domain.refusals import AnswersInvalid, AnswersMissing, Tas
 from services.kit.errors import Violation
 
 OUTPUT_TEXT_MAX = 500
+VIOLATIONS_MAX = 100
 
 
 def check_answers(matter: Matter, answers: Mapping[str, str], without: Iterable[str]) -> None:
@@ -31,7 +32,7 @@ def check_answers(matter: Matter, answers: Mapping[str, str], without: Iterable[
         if name not in optional
     ]
     if violations:
-        raise AnswersInvalid("Some answers do not fit the form.", violations=violations)
+        raise AnswersInvalid("Some answers do not fit the form.", violations=violations[:VIOLATIONS_MAX])
 
 
 def check_complete(matter: Matter, effective: Mapping[str, str]) -> None:

@@ -121,7 +121,7 @@ class GatewayTx(Protocol):
         """Keep it under the key; what is there already where somebody was first."""
 
     async def take_due_timer(self, now: datetime) -> Timer | None:
-        """One timer that is due, taken out; skips those that others have in hand."""
+        """One timer that is due, taken out, its case locked; cases that others have in hand are passed over."""
 
     async def put_timer(self, timer: Timer) -> None:
         """Set a timer."""
@@ -134,8 +134,8 @@ class GatewayTx(Protocol):
     ) -> Sequence[TaskRow]:
         """Open tasks and tasks whose lease ran out, oldest first, now leased; skips those that others have in hand."""
 
-    async def task(self, task_id: str) -> TaskRow | None:
-        """The task, locked until the end."""
+    async def task(self, task_id: str, *, lock: bool = False) -> TaskRow | None:
+        """The task, if wanted locked until the end; then its case must be locked before."""
 
     async def renew_lease(self, task_id: str, until: datetime) -> None:
         """A longer lease."""

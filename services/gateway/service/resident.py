@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from services.gateway.domain.case import fold
 from services.gateway.domain.refusals import CaseNotFound, SandboxOff
 from services.gateway.service.accesses import merged
 from services.gateway.service.bell import case_key
@@ -66,8 +67,15 @@ class GatewayService:
         return matter_view(self._engine.workflows.current(code), self._engine.workflows)
 
     async def create_case(self, command: CreateCase) -> CaseView:
-        """Opens a draft, prefilled. MATTER_NOT_FOUND, ANSWERS_INVALID (with violations), IDEMPOTENCY_KEY_REUSED."""
-        return await self._view(await self._drafts.create(command))
+        """Opens a draft, prefilled. MATTER_NOT_FOUND, ANSWERS_INVALID (with violations), IDEMPOTENCY_KEY_REUSED.
+
+        A repeat is answered with the case as it was opened, however far it has come since: the same answer.
+        """
+        file = await self._drafts.create(command)
+        if file.state.version > 1:
+            (_, opened), *_ = await self._engine.store.events_after(file.case_id, 0)
+            file = CaseFile(file.case_id, "", fold([opened]))
+        return await self._view(file)
 
     async def change_answers(self, command: ChangeAnswers) -> CaseView:
         """Changes a draft.

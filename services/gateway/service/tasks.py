@@ -10,11 +10,12 @@ from services.gateway.domain.advance import Answer, awaits, react_to_answer
 from services.gateway.domain.definition import TaskStep, canonical_json
 from services.gateway.domain.form import check_output
 from services.gateway.domain.history import Outcome
+from services.gateway.domain.plan import Plan
 from services.gateway.domain.refusals import LeaseLost, TaskNotFound, TaskNotOpen
 from services.gateway.domain.text import Text
 from services.gateway.service.bell import tasks_key
 from services.gateway.service.engine import Engine, Turn
-from services.gateway.service.ports import TaskRow, TaskState
+from services.gateway.service.ports import CaseFile, TaskRow, TaskState
 from services.kit.caller import current_caller
 from services.kit.errors import RequestIdReused
 from services.kit.ids import new_id
@@ -67,7 +68,7 @@ class TaskDesk:
     async def renew(self, task_id: str, lease_token: str) -> datetime:
         """Lengthen a lease. Raises LeaseLost, TaskNotOpen, TaskNotFound."""
         async with self._engine.store.transaction() as tx:
-            task = _own(await tx.task(task_id))
+            task = _own(await tx.task(task_id, lock=True))
             _must_hold(task, lease_token)
             until = self._engine.clock() + self._lease
             await tx.renew_lease(task_id, until)
@@ -81,11 +82,10 @@ class TaskDesk:
         digest = self._engine.store.digest(canonical_json({"output": dict(command.output)}))
 
         async def work(turn: Turn) -> str:
-            task = _own(await turn.tx.task(command.task_id))
+            task, file, plan = await self._opened(turn, command.task_id)
             if _repeated(task, command.request_id, digest):
                 return task.agency
             _must_hold(task, command.lease_token)
-            file, plan = await turn.load(task.case_id)
             step = plan.step(task.step_id)
             if not isinstance(step, TaskStep) or not awaits(file.state, task.step_id, task.attempt):
                 raise TaskNotOpen("The case no longer asks for this task.")
@@ -104,11 +104,10 @@ class TaskDesk:
         digest = self._engine.store.digest(canonical_json(words))
 
         async def work(turn: Turn) -> str:
-            task = _own(await turn.tx.task(command.task_id))
+            task, file, plan = await self._opened(turn, command.task_id)
             if _repeated(task, command.request_id, digest):
                 return task.agency
             _must_hold(task, command.lease_token)
-            file, plan = await turn.load(task.case_id)
             if not awaits(file.state, task.step_id, task.attempt):
                 raise TaskNotOpen("The case no longer asks for this task.")
             answer = Answer(task.step_id, task.attempt, Outcome.REFUSED, reason=command.reason, message=command.message)
@@ -118,6 +117,12 @@ class TaskDesk:
             return task.agency
 
         self._free(await self._engine.transact(work))
+
+    async def _opened(self, turn: Turn, task_id: str) -> tuple[TaskRow, CaseFile, Plan]:
+        """An own task with its case. The case is locked first, as everywhere, so that nobody waits in a circle."""
+        case_id = _own(await turn.tx.task(task_id)).case_id
+        file, plan = await turn.load(case_id)
+        return _own(await turn.tx.task(task_id, lock=True)), file, plan
 
     async def _leased(self, agency: str, operations: Sequence[str], holder: str, most: int) -> Sequence[TaskRow]:
         now = self._engine.clock()

@@ -166,16 +166,28 @@ class SqlGatewayTx(Tx):
         )
 
     async def take_due_timer(self, now: datetime) -> Timer | None:
-        """The one that is due longest, unless another process has it in hand."""
-        asked = select(timers).where(timers.c.due <= now).order_by(timers.c.due).limit(1)
-        row = (await self.connection.execute(asked.with_for_update(skip_locked=True))).one_or_none()
+        """The one that is due longest. Its case is locked first, as everywhere; those in other hands are passed over."""
+        asked = (
+            select(timers)
+            .join(cases, cases.c.case_id == timers.c.case_id)
+            .where(timers.c.due <= now)
+            .order_by(timers.c.due)
+            .limit(1)
+            .with_for_update(skip_locked=True, of=cases)
+        )
+        row = (await self.connection.execute(asked)).one_or_none()
         if row is None:
             return None
-        await self.connection.execute(
+        taken = await self.connection.execute(
             delete(timers).where(
-                timers.c.case_id == row.case_id, timers.c.step_id == row.step_id, timers.c.kind == row.kind
+                timers.c.case_id == row.case_id,
+                timers.c.step_id == row.step_id,
+                timers.c.kind == row.kind,
+                timers.c.due <= now,
             )
         )
+        if not taken.rowcount:  # Fired by another process between our look and our lock.
+            return await self.take_due_timer(now)
         return Timer(row.case_id, row.step_id, TimerKind(row.kind), row.attempt, row.due)
 
     async def remembered(self, caller: str, key: str) -> Remembered | None:
@@ -210,10 +222,10 @@ class SqlGatewayTx(Tx):
         rows = await leases.take(self.connection, agency, operations, holder, now=now, until=until, limit=limit)
         return [task_row(self.store.keyring, row) for row in rows]
 
-    async def task(self, task_id: str) -> TaskRow | None:
-        """The task, locked until the end."""
-        asked = select(tasks).where(tasks.c.task_id == task_id).with_for_update()
-        row = (await self.connection.execute(asked)).one_or_none()
+    async def task(self, task_id: str, *, lock: bool = False) -> TaskRow | None:
+        """The task, if wanted locked until the end."""
+        asked = select(tasks).where(tasks.c.task_id == task_id)
+        row = (await self.connection.execute(asked.with_for_update() if lock else asked)).one_or_none()
         return task_row(self.store.keyring, row) if row else None
 
     async def renew_lease(self, task_id: str, until: datetime) -> None:

@@ -219,6 +219,7 @@ async def test_ending_a_case_takes_everything_along(store: GatewayStore) -> None
 async def test_timers_come_when_they_are_due_and_once(store: GatewayStore) -> None:
     late = Timer(CASE, "a", TimerKind.RETRY, 2, NOW + timedelta(minutes=2))
     early = Timer(CASE, "b", TimerKind.LIMIT, 1, NOW + timedelta(minutes=1))
+    await open_case(store)
     async with store.transaction() as tx:
         await tx.put_timer(replace(late, attempt=9))
         await tx.put_timer(late)
