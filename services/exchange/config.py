@@ -6,7 +6,7 @@ from pydantic import Field
 from services.kit.config import Common
 
 
-class Settings(Common):
+class Settings(Common, frozen=True):
     """What can be set; the common knobs are the kit's."""
 
     grants_age_seconds_max: float = Field(

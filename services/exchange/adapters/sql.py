@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A provider's database, read with one parametrised statement over a connection that can't write."""
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from datetime import time as clock_time
@@ -12,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from sqlalchemy import URL, event, make_url, text
+from sqlalchemy import URL, RowMapping, event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from services.exchange.domain.inquiry import Inquiry
@@ -21,6 +22,7 @@ from services.exchange.domain.settings import SqlSettings
 
 _POOL = 4
 _CONNECT_SECONDS = 5.0
+_BUSY_SECONDS = 1.0  # So long a SQLite register may be locked by whoever writes to it.
 _STATEMENT_MS_MAX = 30_000
 _OPCODES = 20_000  # SQLite looks at the time limit after so many steps of its machine: well under a millisecond.
 
@@ -30,9 +32,6 @@ class _Limit:
     """When the statement that runs on a SQLite connection must end, on the monotonic clock. Read by its thread."""
 
     ends: float = float("inf")
-
-    def passed(self) -> bool:
-        return time.monotonic() > self.ends
 
 
 class SqlAdapter:
@@ -44,19 +43,33 @@ class SqlAdapter:
 
     async def ask(self, inquiry: Inquiry) -> Mapping[str, Any] | None:
         """Run the statement; None for no row."""
-        async with self._engine.connect() as connection:
-            limit: _Limit | None = (await connection.get_raw_connection()).info.get("limit")
-            if limit is not None:
-                limit.ends = time.monotonic() + inquiry.timeout_seconds
-            try:
-                result = await connection.stream(self._statement, {"subject_key": inquiry.subject_key})
-                rows = await result.mappings().fetchmany(2)
-            finally:
-                if limit is not None:
-                    limit.ends = 0.0  # A thread can't be cancelled; a statement that is still running there ends now.
+        if self._engine.dialect.name == "sqlite":
+            rows = await self._rows_of_thread(inquiry)
+        else:
+            rows = await self._rows(inquiry, _Limit())
         if len(rows) > 1:
             raise ProviderAnswerInvalid("The provider has more than one record of the subject.")
         return {name: _plain(value) for name, value in rows[0].items()} if rows else None
+
+    async def _rows_of_thread(self, inquiry: Inquiry) -> Sequence[RowMapping]:
+        """SQLite runs in a thread, which can't be cancelled: its statement is told to end, and waited for."""
+        limit = _Limit(time.monotonic() + inquiry.timeout_seconds)
+        running = asyncio.create_task(self._rows(inquiry, limit))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            limit.ends = 0.0
+            await asyncio.wait({running}, timeout=_BUSY_SECONDS + 1)
+            if running.done() and not running.cancelled():
+                running.exception()  # Taken note of: nobody waits for it any more.
+            running.cancel()
+            raise
+
+    async def _rows(self, inquiry: Inquiry, limit: _Limit) -> Sequence[RowMapping]:
+        async with self._engine.connect() as connection:
+            (await connection.get_raw_connection()).info["limit"] = limit
+            result = await connection.stream(self._statement, {"subject_key": inquiry.subject_key})
+            return await result.mappings().fetchmany(2)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -91,13 +104,23 @@ def _sqlite(path: str) -> AsyncEngine:
         pool_size=_POOL,
         max_overflow=_POOL,
         hide_parameters=True,
-        connect_args={"timeout": _CONNECT_SECONDS},
+        connect_args={"timeout": _BUSY_SECONDS},
     )
 
-    def connected(connection: Any, record: Any) -> None:
-        limit = record.info["limit"] = _Limit()
-        connection.run_async(lambda driver: driver.set_progress_handler(limit.passed, _OPCODES))
+    def connecting(*_: Any) -> None:
+        if not Path(path).is_file():  # Said here, so that no thread is started for it.
+            raise FileNotFoundError(path)
 
+    def connected(connection: Any, record: Any) -> None:
+        info = record.info
+
+        def too_late() -> bool:
+            limit: _Limit | None = info.get("limit")
+            return limit is not None and time.monotonic() > limit.ends
+
+        connection.run_async(lambda driver: driver.set_progress_handler(too_late, _OPCODES))
+
+    event.listen(engine.sync_engine, "do_connect", connecting)
     event.listen(engine.sync_engine, "connect", connected)
     return engine
 

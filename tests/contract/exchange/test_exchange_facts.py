@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts as they were recorded are still read; what we write today is what was recorded."""
+
+import pytest
+from google.protobuf.message import Message
+from tongban.events.v1 import steps_pb2
+from tongban.exchange.v1 import exchange_events_pb2 as pb
+
+from services.exchange.domain.grant import GrantChanged
+from services.exchange.domain.inquiry import StepAnswered, StepOutcome
+from services.exchange.domain.resource import ResourceChanged
+from services.exchange.events import encode
+
+RECORDED: list[tuple[object, type[Message], str, str]] = [
+    (ResourceChanged("307002/000001"), pb.ResourceChanged, "307002/000001", "0a0d3330373030322f303030303031"),
+    (
+        GrantChanged("g-1", "307002/000001", "1299010000000102XJ", revoked=True),
+        pb.GrantChanged,
+        "g-1",
+        "0a03672d31120d3330373030322f3030303030311a1231323939303130303030303030313032584a2001",
+    ),
+    (
+        StepAnswered("c-1", "fetch", 2, StepOutcome.DONE, output={"found": "true"}, answer_id="a-1"),
+        steps_pb2.StepAnswered,
+        "c-1",
+        "0a03632d311205666574636818022001320d0a05666f756e641204747275653a03612d31",
+    ),
+    (
+        StepAnswered("c-1", "fetch", 1, StepOutcome.UNAVAILABLE, reason="PROVIDER_UNAVAILABLE"),
+        steps_pb2.StepAnswered,
+        "c-1",
+        "0a03632d3112056665746368180120032a1450524f56494445525f554e415641494c41424c45",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fact", "message", "key", "recorded"), RECORDED)
+def test_a_fact_is_written_as_it_was_recorded(fact: object, message: type[Message], key: str, recorded: str) -> None:
+    outgoing = encode(fact)
+    assert outgoing.key == key
+    assert outgoing.message == message.FromString(bytes.fromhex(recorded))
+
+
+def test_what_is_no_fact_can_not_be_told() -> None:
+    with pytest.raises(TypeError):
+        encode("a rumor")
