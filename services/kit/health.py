@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1._async import HealthServicer
 
 from services.kit import logs
+from services.kit.telemetry import unrecorded
 
 Check = Callable[[], Awaitable[None]]
 
@@ -52,8 +53,9 @@ class Readiness:
 
     async def _asked(self, check: Check) -> str:
         try:
-            async with asyncio.timeout(_CHECK_SECONDS_MAX):
-                await check()
+            with unrecorded():
+                async with asyncio.timeout(_CHECK_SECONDS_MAX):
+                    await check()
         except TimeoutError:
             return "no answer in time"
         except Exception as error:  # noqa: BLE001 - whatever it is, the service isn't ready

@@ -2,7 +2,7 @@
 """The console's pages: sign in, find a case, see a trace. Rendered here, without scripts."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,8 @@ _SPANS_MAX: Final = 2000
 _FORM_BYTES_MAX: Final = 16 * 1024
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _COLORED: Final = ("gateway", "identity", "licenses", "exchange")
+_COLORS: Final = 10
+_PACKAGE: Final = re.compile(r"^tongban\.[a-z]+\.v[0-9]+\.")
 _CSP: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
@@ -53,7 +55,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"took": took, "moment": moment, "color": color}
+        self._templates.filters |= {"took": took, "moment": moment, "short": short}
 
     def guarded(self, page: Page) -> Page:
         """Show a refusal as a page; send who isn't signed in to the form."""
@@ -111,8 +113,15 @@ class Pages:
             except NotFound:
                 missing = True
         recent = await self._store.recent()
+        services = {service for trace in recent for service in trace.services}
         return self._page(
-            request, "home.html", status=404 if missing else 200, found=found, missing=missing, recent=recent
+            request,
+            "home.html",
+            status=404 if missing else 200,
+            found=found,
+            missing=missing,
+            recent=recent,
+            colors=colors(services),
         )
 
     async def trace(self, request: Request) -> Response:
@@ -126,6 +135,7 @@ class Pages:
             trace_id=trace_id,
             waterfall=drawn(spans),
             width=WIDTH,
+            colors=colors(span.service for span in spans),
             cut=len(spans) if len(spans) >= _SPANS_MAX else 0,
         )
 
@@ -187,11 +197,16 @@ def moment(when: int | datetime) -> str:
     return f"{found:%Y-%m-%d %H:%M:%S}.{found.microsecond // 1000:03d} UTC"
 
 
-def color(service: str) -> str:
-    """Give the class of a service's color: own ones for the four services, six shared ones for everybody else."""
-    if service in _COLORED:
-        return f"svc-{service}"
-    return f"svc-{sum(service.encode()) % 6}"
+def colors(services: Iterable[str]) -> dict[str, str]:
+    """Give each service the class of its color: the four services have their own, everybody else takes turns."""
+    others = sorted(set(services) - set(_COLORED))
+    turns = {service: f"svc-{turn % _COLORS}" for turn, service in enumerate(others)}
+    return turns | {service: f"svc-{service}" for service in _COLORED}
+
+
+def short(name: str) -> str:
+    """Leave the package out of a method's name: the service beside it says as much."""
+    return _PACKAGE.sub("", name)
 
 
 def _texts(request: Request) -> Texts:

@@ -53,7 +53,8 @@ _RECENT: Final = """
 SELECT trace_id, MIN(start_ns), MAX(end_ns), COUNT(*), GROUP_CONCAT(DISTINCT service), MAX(status = 'error'),
   COALESCE(MAX(CASE WHEN parent_id = '' THEN name END), '')
 FROM (SELECT * FROM span ORDER BY id DESC LIMIT 5000)
-GROUP BY trace_id ORDER BY MIN(start_ns) DESC LIMIT ?
+GROUP BY trace_id HAVING MAX(case_id <> '' OR parent_id = '' AND kind = 'server')
+ORDER BY MIN(start_ns) DESC LIMIT ?
 """
 
 
@@ -113,7 +114,7 @@ class TraceStore:
         return await self._run(lambda: tuple(row[0] for row in self._connection.execute(_OF_CASE, (case_id, limit))))
 
     async def recent(self, *, limit: int = 20) -> tuple[TraceSummary, ...]:
-        """Give the newest traces, the newest first."""
+        """Give the newest traces that began at a door or were for a case, the newest first; not what a clock began."""
         return await self._run(lambda: tuple(map(_summary, self._connection.execute(_RECENT, (limit,)))))
 
     async def count(self) -> int:

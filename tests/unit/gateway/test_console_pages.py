@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from services.gateway.console import pages
-from services.gateway.console.pages import color, moment, took
+from services.gateway.console.pages import colors, moment, short, took
 from services.gateway.console.routes import LARGER_BODIES, console_routes
 from services.gateway.console.store import TraceStore
 from services.gateway.console.texts import TEXTS, Texts
@@ -279,5 +279,10 @@ def test_durations_are_written_for_people(nanoseconds: int, words: str) -> None:
 
 def test_moments_and_colors() -> None:
     assert moment(1_700_000_000_123_000_000) == "2023-11-14 22:13:20.123 UTC"
-    assert color("gateway") == "svc-gateway"
-    assert re.fullmatch(r"svc-[0-5]", color("department.health"))
+    found = colors(["gateway", *(f"department.{number:02d}" for number in range(12))])
+    assert found["gateway"] == "svc-gateway"
+    assert found["department.00"] == "svc-0" == found["department.10"]
+    css = (TEMPLATES.parent / "static" / "console.css").read_text(encoding="utf-8")
+    assert all(f".{name} " in css for name in found.values())
+    assert short("tongban.gateway.v1.StepService/GetStepInput") == "StepService/GetStepInput"
+    assert short("POST /api/v1/cases") == "POST /api/v1/cases"

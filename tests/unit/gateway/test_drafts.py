@@ -113,6 +113,9 @@ async def test_the_same_key_gives_the_same_case_and_another_body_is_refused(worl
     again = await world.service.create_case(CreateCase("sample", dict(reversed(FORM.items())), idempotency_key="k"))
     assert again == first
     assert world.identity.asked == asked
+    await world.service.change_answers(ChangeAnswers(first.id, dict.fromkeys(FORM, "")))
+    later = await world.service.create_case(CreateCase("sample", FORM, idempotency_key="k"))
+    assert later == first
     with pytest.raises(IdempotencyKeyReused):
         await world.service.create_case(CreateCase("sample", {**FORM, "more": "x"}, idempotency_key="k"))
     with pytest.raises(IdempotencyKeyReused):

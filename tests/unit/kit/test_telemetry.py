@@ -3,7 +3,7 @@ import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from services.kit.telemetry import Telemetry, current_trace_id, current_traceparent
+from services.kit.telemetry import Telemetry, current_trace_id, current_traceparent, unrecorded
 
 SECRET = "11010519491231002X"
 
@@ -28,6 +28,17 @@ def test_spans_nest_and_the_current_one_can_be_passed_on(spans: InMemorySpanExpo
     assert inner.parent is not None
     assert out.context is not None
     assert f"{inner.parent.span_id:016x}" == outer[36:52]
+
+
+def test_what_a_clock_begins_leaves_no_span_here_nor_where_it_calls(spans: InMemorySpanExporter) -> None:
+    tracer = telemetry(spans)
+    with unrecorded(), tracer.span("check"):
+        passed_on = current_traceparent()
+    assert passed_on.endswith("-00")
+    with tracer.span("elsewhere", parent=passed_on):
+        pass
+    assert spans.get_finished_spans() == ()
+    assert current_traceparent() == ""
 
 
 def test_a_parent_and_links_from_elsewhere_are_kept(spans: InMemorySpanExporter) -> None:
