@@ -166,7 +166,7 @@ class SqlGatewayTx(Tx):
         )
 
     async def take_due_timer(self, now: datetime) -> Timer | None:
-        """The one that is due longest. Its case is locked first, as everywhere; those in other hands are passed over."""
+        """The one that is due longest. The case is locked first, as everywhere; cases in other hands wait."""
         asked = (
             select(timers)
             .join(cases, cases.c.case_id == timers.c.case_id)
