@@ -118,19 +118,20 @@ def parked_drop(
 @ledger.command("export")
 def ledger_export(
     out: Annotated[Path, typer.Option(help="Folder for <ledger>.jsonl.")] = Path("ledgers"),
-    case: Annotated[str, typer.Option(help="Only leaves of this case, each with its proof.")] = "",
     profile: ProfileOption = Profile.EMBEDDED,
 ) -> None:
     """Write the ledgers of a running local system as files that prove themselves."""
     from services.cli import ledgers  # noqa: PLC0415
 
-    ledgers.export_all(Options.read(), profile, out, case)
+    ledgers.export_all(Options.read(), profile, out)
 
 
 @ledger.command("verify")
 def ledger_verify(
     path: Annotated[Path, typer.Argument(help="An export, or a folder of them.")],
-    key: Annotated[str, typer.Option(help="The ledger's public key (JWK) as you know it from elsewhere.")] = "",
+    key: Annotated[
+        Path | None, typer.Option(help="File with the ledger's public key (JWK) as you know it from elsewhere.")
+    ] = None,
 ) -> None:
     """Check an export offline: every leaf, every proof, every signed head. Exit code 1 where one does not hold."""
     from services.cli import ledgers  # noqa: PLC0415
