@@ -147,7 +147,7 @@ class System:
         table = self.folder.known_processes()
         if self._process is not None and self._process.poll() is None:
             table["tongban"] = self._process.pid
-        return {name: pid for name, pid in table.items() if _alive(pid)}
+        return {name: pid for name, pid in table.items() if alive(pid)}
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> int:
         """Kill one process by name; returns the id that it had."""
@@ -210,11 +210,28 @@ class System:
         async with httpx.AsyncClient(base_url=self.url, timeout=10, trust_env=False) as client:
             yield client
 
+    async def gone(self, pid: int, *, seconds: float = 10.0) -> None:
+        """Wait until a process has ended."""
+        ends = time.monotonic() + seconds
+        while _alive(pid):
+            if time.monotonic() > ends:
+                raise AssertionError(f"Process {pid} is still there.")
+            await asyncio.sleep(_LOOK_SECONDS)
+
     # ---- what it wrote --------------------------------------------------------------------------------------------
 
     def logs(self) -> str:
         """Everything that its processes logged."""
         return "\n".join(path.read_text("utf-8", "replace") for path in sorted(self.folder.logs.glob("*")))
+
+    async def told(self, words: str, *, seconds: float = 30.0) -> str:
+        """Wait until the terminal says something; gives everything that it said."""
+        ends = time.monotonic() + seconds
+        while words not in (said := self.terminal()):
+            if time.monotonic() > ends:
+                raise AssertionError(f"It did not say {words!r} but {said!r}.")
+            await asyncio.sleep(_LOOK_SECONDS)
+        return said
 
     def terminal(self) -> str:
         """What it told the person at the terminal."""
@@ -222,7 +239,7 @@ class System:
         return path.read_text("utf-8", "replace") if path.exists() else ""
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
         # A zombie answers too; its parent is us or a supervisor that will reap it soon.
