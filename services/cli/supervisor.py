@@ -36,8 +36,9 @@ class Program:
 class Supervisor:
     """A set of programs. `told` hears the table of process ids whenever it changes."""
 
-    def __init__(self, told: Callable[[Mapping[str, int]], None]) -> None:
+    def __init__(self, told: Callable[[Mapping[str, int]], None], *, term_seconds: float = _TERM_SECONDS) -> None:
         self._told = told
+        self._term_seconds = term_seconds
         self._keeping: dict[str, asyncio.Task[None]] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
 
@@ -77,11 +78,21 @@ class Supervisor:
         try:
             await process.wait()
         except asyncio.CancelledError:
-            await asyncio.shield(_ended(process))
+            await asyncio.shield(self._ended(process))
             raise
         finally:
             self._processes.pop(program.name, None)
             self._told(self.processes)
+
+    async def _ended(self, process: asyncio.subprocess.Process) -> None:
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), self._term_seconds)
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
 
 
 async def _started(program: Program) -> asyncio.subprocess.Process:
@@ -100,17 +111,6 @@ async def _started(program: Program) -> asyncio.subprocess.Process:
             )
     except OSError as error:
         raise StartupError(f"{program.name} can't be started: {error.strerror}.") from error
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    with suppress(ProcessLookupError):
-        process.send_signal(signal.SIGTERM)
-    try:
-        await asyncio.wait_for(process.wait(), _TERM_SECONDS)
-    except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
 
 
 def _inherited() -> dict[str, str]:

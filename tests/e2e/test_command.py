@@ -73,6 +73,23 @@ async def test_the_terminal_says_where_things_are_and_how_to_sign_in(stopped: Sy
     assert nothing.stdout.strip() == "Nothing is parked."
 
 
+async def test_ledgers_are_exported_and_proved_and_a_changed_leaf_is_found(stopped: System, tmp_path: Path) -> None:
+    await stopped.start()
+    out = tmp_path / "ledgers"
+    exported = await asyncio.to_thread(tongban, "ledger", "export", "--out", str(out), **stopped.environment())
+    assert exported.returncode == 0, exported.stderr
+    await stopped.stop()
+    proved = await asyncio.to_thread(tongban, "ledger", "verify", str(out))
+    assert proved.returncode == 0, proved.stdout
+    path = out / "identity.jsonl"
+    path.write_text(
+        path.read_text("utf-8").replace("public_security", "tax").replace("11990100000001046G", "x", 1), "utf-8"
+    )
+    broken = await asyncio.to_thread(tongban, "ledger", "verify", str(out))
+    assert broken.returncode == 1
+    assert "identity.jsonl" in broken.stdout
+
+
 async def test_the_departments_come_back_and_go_with_the_system(stopped: System) -> None:
     await stopped.start()
     before = stopped.kill("departments")

@@ -213,7 +213,7 @@ class System:
     async def gone(self, pid: int, *, seconds: float = 10.0) -> None:
         """Wait until a process has ended."""
         ends = time.monotonic() + seconds
-        while _alive(pid):
+        while alive(pid):
             if time.monotonic() > ends:
                 raise AssertionError(f"Process {pid} is still there.")
             await asyncio.sleep(_LOOK_SECONDS)
