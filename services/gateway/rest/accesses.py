@@ -5,13 +5,13 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from services.gateway.rest.contract import LINK, JsonRoute, PageSize, PageToken, answers, errors
-from services.gateway.rest.door import TheDoor, bearer, resident
+from services.gateway.rest.door import TheDoor, resident
 from services.gateway.rest.pages import next_link
 from services.gateway.rest.shapes.access import Access, Accesses, Head, Proof
 from services.gateway.rest.shapes.base import Agency
 from services.gateway.service import AccessView
 
-router = APIRouter(route_class=JsonRoute, tags=["accesses"], dependencies=[Depends(bearer), Depends(resident)])
+router = APIRouter(route_class=JsonRoute, tags=["accesses"], dependencies=[Depends(resident)])
 
 
 @router.get(

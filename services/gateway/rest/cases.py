@@ -18,14 +18,14 @@ from services.gateway.rest.contract import (
     answers,
     errors,
 )
-from services.gateway.rest.door import Door, TheDoor, bearer, resident
+from services.gateway.rest.door import Door, TheDoor, resident
 from services.gateway.rest.pages import next_link
 from services.gateway.rest.shapes.base import Words
 from services.gateway.rest.shapes.case import Case, Cases, ChangedAnswers, Entry, NewCase, Submitted, Summary, Timeline
 from services.gateway.service import CaseView, ChangeAnswers, CreateCase, SubmitCase
 from services.kit.errors import Code, Refusal
 
-router = APIRouter(route_class=JsonRoute, tags=["cases"], dependencies=[Depends(bearer), Depends(resident)])
+router = APIRouter(route_class=JsonRoute, tags=["cases"], dependencies=[Depends(resident)])
 
 CaseId = Annotated[UUID, Path(description="The case (UUID).", examples=["6f0c6f9e-6b1c-4a54-9a43-2f3a5f4f0b52"])]
 IfMatch = Annotated[

@@ -52,6 +52,12 @@ and everybody sees what was used.
 * **Limits**: `RateLimit` says what is left, `Retry-After` when to come again. Bodies are 1 MB at most.
 * **Traces**: `traceparent` (W3C) is continued, `traceresponse` names the span; what is recorded is decided here.
 """
+_BEARER: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "Access token of a resident (RFC 9068). In a sandbox: POST /oauth/token with the persona grant.",
+}
 _TAGS: Final = [
     {"name": "matters", "description": "What can be asked for."},
     {"name": "cases", "description": "Ask, watch, read."},
@@ -113,8 +119,11 @@ def contract_of(app: FastAPI) -> dict[str, Any]:
     schemas["Problem"] = problem
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    document["components"]["securitySchemes"] = {"bearer": _BEARER}
     for operation in _operations(document):
         operation["responses"].pop("422", None)
+        if "401" in operation["responses"]:
+            operation["security"] = [{"bearer": []}]
     app.openapi_schema = document
     return document
 

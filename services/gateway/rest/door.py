@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 
 from services.gateway.rest.limits import Allowance, Buckets, Limits, Streams
@@ -86,7 +85,7 @@ def _address(request: Request) -> str:
     return f"address:{request.client.host if request.client else 'unknown'}"
 
 
-def door_of(request: Request) -> Door:
+async def door_of(request: Request) -> Door:  # A thread would be used for a plain function.
     """Give what the routes share."""
     door = request.app.state.door
     assert isinstance(door, Door)
@@ -104,14 +103,6 @@ async def anybody(request: Request, door: Annotated[Door, Depends(door_of)]) -> 
     """Count a request that needs no token for the address that it comes from. Raises TooManyRequests."""
     door.count(request, _address(request))
 
-
-bearer = HTTPBearer(
-    auto_error=False,
-    scheme_name="bearer",
-    bearerFormat="JWT",
-    description="Access token of a resident (RFC 9068). In the sandbox: POST /oauth/token with the persona grant.",
-)
-"""Stands in the OpenAPI document only; `resident` does the work and answers in problems."""
 
 TheDoor = Annotated[Door, Depends(door_of)]
 Resident = Annotated[Caller, Depends(resident)]
