@@ -40,7 +40,7 @@ class DiseaseControl(Department):
         name, born = work.text("child_name"), work.day("birth_date").isoformat()
 
         def open_record(connection: sqlite3.Connection) -> Output:
-            number = f"V990100{next_number(connection, 'record'):08d}"
+            number = f"V99{next_number(connection, 'record'):09d}"
             connection.execute("INSERT INTO records VALUES (?, ?, ?, ?)", (number, work.case_id, name, born))
             connection.executemany(
                 "INSERT INTO doses VALUES (?, ?, 1, ?)", [(number, "hepatitis_b", born), (number, "bcg", born)]
