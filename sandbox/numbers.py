@@ -6,6 +6,7 @@ GB 11714. The services check them with code of their own; the city must not borr
 """
 
 from datetime import date
+from uuid import uuid4
 
 REGION = "990100"
 
@@ -38,6 +39,11 @@ def next_sequence(used: int, *, male: bool) -> int:
     if used == 0:
         return 1 if male else 2
     return used + 2
+
+
+def license_serial() -> str:
+    """Serial for the identifier of a license (GB/T 36904): identifiers travel, so it tells nothing of what it stands for."""
+    return uuid4().hex.upper()
 
 
 def organization_code(body: str) -> str:

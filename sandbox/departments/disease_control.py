@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from sandbox.departments.department import Department
+from sandbox.numbers import license_serial
 from sandbox.register import Output, next_number
 from sandbox.work import Operation, Work
 
@@ -45,6 +46,11 @@ class DiseaseControl(Department):
             connection.executemany(
                 "INSERT INTO doses VALUES (?, ?, 1, ?)", [(number, "hepatitis_b", born), (number, "bcg", born)]
             )
-            return {"record_number": number, "hepatitis_b_date": born, "bcg_date": born}
+            return {
+                "record_number": number,
+                "license_serial": license_serial(),
+                "hepatitis_b_date": born,
+                "bcg_date": born,
+            }
 
         return await self.register.once(work.case_id, work.operation, open_record)

@@ -7,6 +7,7 @@ from random import Random
 from typing import ClassVar
 
 from sandbox.departments.department import Department
+from sandbox.numbers import license_serial
 from sandbox.register import Output, next_number
 from sandbox.work import Operation, Work
 
@@ -52,6 +53,7 @@ class Hospital(Department):
             )
             return {
                 "certificate_number": certificate,
+                "license_serial": license_serial(),
                 "birth_time": f"{measured.randint(0, 23):02d}:{measured.randint(0, 59):02d}",
                 "birth_place": "通办市妇幼保健院",
                 "birth_weight_grams": grams,

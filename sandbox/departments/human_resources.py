@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from sandbox.departments.department import Department
+from sandbox.numbers import license_serial
 from sandbox.register import Output, next_number
 from sandbox.work import Operation, Work
 
@@ -35,6 +36,6 @@ class HumanResources(Department):
         def open_card(connection: sqlite3.Connection) -> Output:
             card = f"S990{next_number(connection, 'card'):07d}"
             connection.execute("INSERT INTO cards VALUES (?, ?, ?, ?)", (card, work.case_id, number, today))
-            return {"card_number": card, "open_date": today}
+            return {"card_number": card, "license_serial": license_serial(), "open_date": today}
 
         return await self.register.once(work.case_id, work.operation, open_card)

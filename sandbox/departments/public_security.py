@@ -10,7 +10,7 @@ from typing import ClassVar
 from sandbox import numbers
 from sandbox.city import City
 from sandbox.departments.department import Department
-from sandbox.register import Output, Register, next_number
+from sandbox.register import Output, Register
 from sandbox.work import Operation, TaskRefused, Work
 from services.kit.clock import Clock
 
@@ -51,7 +51,7 @@ class PublicSecurity(Department):
         household_number TEXT NOT NULL REFERENCES households,
         relation TEXT NOT NULL,
         case_id TEXT UNIQUE,
-        page_number TEXT UNIQUE,
+        license_serial TEXT UNIQUE,
         UNIQUE (birth_date, male, sequence)
     ) STRICT;
     """
@@ -101,7 +101,7 @@ class PublicSecurity(Department):
         return await self.register.once(work.case_id, work.operation, lambda _: output)
 
     async def _enter(self, work: Work) -> tuple[Newborn, dict[str, str]]:
-        """The child's row and page; number and page are given once per case, whatever happens afterwards."""
+        """The child's row and page; number and serial are given once per case, whatever happens afterwards."""
         name, born, male = work.text("child_name"), work.day("birth_date"), work.male("child_sex")
         household_number = work.text("household_number")
         today = self.clock().date()
@@ -124,13 +124,13 @@ class PublicSecurity(Department):
                         household_number,
                         "子" if male else "女",
                         work.case_id,
-                        f"H990{next_number(connection, 'page'):09d}",
+                        numbers.license_serial(),
                     ),
                 )
             child = connection.execute("SELECT * FROM persons WHERE case_id = ?", (work.case_id,)).fetchone()
             page = {
                 "household_number": household_number,
-                "page_number": child["page_number"],
+                "license_serial": child["license_serial"],
                 "head_name": household["head_name"],
                 "address": household["address"],
                 "relation": child["relation"],

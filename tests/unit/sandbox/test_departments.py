@@ -112,7 +112,7 @@ async def test_a_newborn_gets_a_valid_number_of_its_sex(police: PublicSecurity, 
         assert mod_11_2.is_valid(number)
         assert number[:14] == "99010020261120"
         assert int(number[14:17]) % 2 == odd
-    assert girl["page_number"] != boy["page_number"]
+    assert girl["license_serial"] != boy["license_serial"]
     assert girl["address"] == city.families[0].household.address
 
 
