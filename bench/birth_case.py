@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Births end to end on the full profile: REST, engine, Kafka, PostgreSQL, seven departments, licenses signed, leaves durable; everything, loader included, on one machine."""
+"""Births end to end on the full profile: REST, engine, Kafka, PostgreSQL, departments, licenses signed, leaves durable.
+
+Everything, the loader included, runs on one machine.
+"""
 
 import asyncio
 import json
@@ -11,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from bench.result import Result, percentile, spread
-from services.cli.demo.resident import Resident
 from tests.support.system import System
 
 PERSONAS = [f"mother-{number}" for number in range(1, 7)]

@@ -5,8 +5,9 @@ import argparse
 
 import grpc
 import uvloop
-from bench.processes import say
 from tongban.exchange.v1 import exchange_service_pb2 as pb
+
+from bench.processes import say
 
 METHOD = "/tongban.exchange.v1.ExchangeService/Query"
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One brokered query with every control on, against a bare echo of the same answer, in alternation on the same core.
 
-What is measured: mutual TLS, access token (cached), rights, grant, field mask, log line, 1 % sampling, and a leaf in the ledger, durable in PostgreSQL before the answer.
+What is measured: mutual TLS, access token (cached), rights, grant, field mask, log line, 1 % sampling, and a leaf in the
+ledger, durable in PostgreSQL before the answer.
 The baseline answers the same bytes over the same framework, without TLS or any control. Server on one core; loader, database, broker and identity on the other.
 """
 
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from tongban.exchange.v1 import exchange_service_pb2 as pb
+
 from bench.processes import Worker, cores, worker
 from bench.result import Result, percentile, spread
 from bench.world import PURPOSE, RESOURCE, World, world
 from services.kit.certificates import Identity
 from services.kit.certificates.spiffe import host_of
-from tongban.exchange.v1 import exchange_service_pb2 as pb
 
 METHOD = "/tongban.exchange.v1.ExchangeService/Query"
 IN_FLIGHT = 64

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import uvloop
+
 from bench.processes import say
 from services.exchange.app import running
 from services.exchange.config import Settings
@@ -41,12 +42,14 @@ class PersonsInMemory:
         self._subject_id = subject_id
         self._number = number
 
-    async def by_subject_id(self, _subject_id: str, **_: str) -> str:
+    async def by_subject_id(self, subject_id: str, **_: str) -> str:
         """The number."""
+        assert subject_id == self._subject_id
         return self._number
 
-    async def by_number(self, _number: str, **_: str) -> str:
+    async def by_number(self, number: str, **_: str) -> str:
         """The subject id."""
+        assert number == self._number
         return self._subject_id
 
 

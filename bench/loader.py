@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import uvloop
+
 from bench.processes import say
 
 

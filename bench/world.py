@@ -9,9 +9,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct
+from tongban.exchange.v1 import exchange_pb2, exchange_service_pb2, exchange_service_pb2_grpc
+from tongban.identity.v1 import identity_pb2, identity_service_pb2, identity_service_pb2_grpc
 
 from bench.processes import Worker, worker
-from google.protobuf.struct_pb2 import Struct
 from sandbox.agencies import load as agencies_of_the_city
 from sandbox.city import generate
 from sandbox.numbers import REGION
@@ -26,8 +30,6 @@ from services.kit.certificates import Identity
 from services.kit.ids import new_id
 from services.kit.rpc.peer import Peer
 from services.kit.telemetry import Telemetry
-from tongban.exchange.v1 import exchange_pb2, exchange_service_pb2, exchange_service_pb2_grpc
-from tongban.identity.v1 import identity_pb2, identity_service_pb2, identity_service_pb2_grpc
 
 RESOURCE = "307002/000001"
 PURPOSE = "birth"
@@ -73,7 +75,9 @@ async def world(folder: Path, *, server_core: int, other_core: int) -> AsyncIter
             return await stack.enter_async_context(opening)
 
         identity_settings = IdentitySettings(
-            **await _common(folder, ports, postgres, kafka, pki, "identity"), sandbox=True, token_seconds=3600
+            **await _common("identity", folder=folder, ports=ports, postgres=postgres, kafka=kafka),
+            sandbox=True,
+            token_seconds=3600,
         )
         await stack.enter_async_context(
             worker("services.identity", core=other_core, environment=environment("identity", identity_settings))
@@ -127,7 +131,9 @@ async def world(folder: Path, *, server_core: int, other_core: int) -> AsyncIter
                 grant_type="urn:tongban:params:oauth:grant-type:persona", persona="mother"
             ),
         )
-        settings = ExchangeSettings(**await _common(folder, ports, postgres, kafka, pki, "exchange"), sample_ratio=0.01)
+        settings = ExchangeSettings(
+            **await _common("exchange", folder=folder, ports=ports, postgres=postgres, kafka=kafka), sample_ratio=0.01
+        )
         exchange = await stack.enter_async_context(
             worker(
                 "bench.exchange_server",
@@ -143,15 +149,13 @@ async def world(folder: Path, *, server_core: int, other_core: int) -> AsyncIter
         )
 
 
-async def _common(
-    folder: Path, ports: Ports, postgres: Postgres, kafka: Kafka, pki: Path, service: str
-) -> dict[str, object]:
+async def _common(service: str, *, folder: Path, ports: Ports, postgres: Postgres, kafka: Kafka) -> dict[str, Any]:
     return {
         "database": await postgres.create_database(f"bench_{service}"),
         "events": kafka.url,
         "grpc_port": ports.grpc_of(service),
         "peers": {name: ports.address(name) for name in ("identity", "licenses", "exchange", "gateway")},
-        "pki": pki,
+        "pki": folder / "pki",
         "keys": folder / "keys" / service,
         "log_file": str(folder / f"{service}.log"),
     }

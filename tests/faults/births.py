@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
 import httpx
+
 from services.cli.demo.resident import issue_token
 from services.kit.ids import new_id
 from tests.support.system import System
@@ -55,7 +56,7 @@ class Births:
         async with self._system.http() as http:
             while True:
                 await self._one(http, persona)
-                await asyncio.sleep(random.uniform(0.2, 0.8))  # noqa: S311 - people are not in step
+                await asyncio.sleep(random.uniform(0.2, 0.8))
 
     async def _one(self, http: httpx.AsyncClient, persona: str) -> str:
         http.headers["authorization"] = f"Bearer {await self._until_ok(lambda: issue_token(http, persona))}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from services.kit.eventlog import open_eventlog
 from tests.support.invariants import bus, events_url
-from tests.support.system import System
+from tests.support.system import System, alive
 
 Fault = Callable[[System], Awaitable[None]]
 GONE_SECONDS = 30.0
@@ -46,11 +46,11 @@ def killed(name: str) -> Fault:
     """kill -9 at a random moment; it comes back by itself, or (the start itself) by us."""
 
     async def fault(system: System) -> None:
-        await asyncio.sleep(random.uniform(0.0, 2.0))  # noqa: S311 - the moment is what is random
+        await asyncio.sleep(random.uniform(0.0, 2.0))
         if name == "tongban" and system.profile == "full":
             before = system.processes()
             system.kill(name)
-            await _gone(before, system)
+            await _gone(before)
             await system.recovered(name)
             return
         pid = system.kill(name)
@@ -112,9 +112,9 @@ async def delivered_twice(system: System) -> None:
             await log.send(records[start : start + 200])
 
 
-async def _gone(before: dict[str, int], system: System) -> None:
+async def _gone(before: dict[str, int]) -> None:
     """Wait until what hung on the killed start has ended too; servers may stay and are joined again."""
     waiting = {name: pid for name, pid in before.items() if name not in {*SERVERS, "tongban"}}
     async with asyncio.timeout(20):
-        while any(system.alive(pid) for pid in waiting.values()):
+        while any(alive(pid) for pid in waiting.values()):
             await asyncio.sleep(0.05)

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from services.kit.config import Common
 from services.kit.errors import Refusal
 
@@ -63,5 +64,9 @@ def test_every_refusal_stands_in_the_map(service: str) -> None:
         if inspect.isclass(member) and issubclass(member, Refusal) and member.__module__ == name
     }
     assert refusals
-    reasons = {re.sub(r"(?<!^)(?=[A-Z])", "_", refusal.__name__).upper() for refusal in refusals if not refusal.__subclasses__()}
+    reasons = {
+        re.sub(r"(?<!^)(?=[A-Z])", "_", refusal.__name__).upper()
+        for refusal in refusals
+        if not refusal.__subclasses__()
+    }
     assert sorted(reason for reason in reasons if reason not in readme(service)) == []

@@ -42,7 +42,15 @@ def test_every_source_file_says_its_license() -> None:
 
 
 def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
-    hosts = ["py" + "pi.org", "python" + "hosted", "npm" + "js.org", "repo1.mav" + "en", "/ro" + "ot/", "/wo" + "rk/", "/ho" + "me/"]
+    hosts = [
+        "py" + "pi.org",
+        "python" + "hosted",
+        "npm" + "js.org",
+        "repo1.mav" + "en",
+        "/ro" + "ot/",
+        "/wo" + "rk/",
+        "/ho" + "me/",
+    ]
     pattern = re.compile("|".join(re.escape(host) for host in hosts))
     named = [str(path.relative_to(ROOT)) for path in tracked() if pattern.search(text_of(path))]
     assert named == []
@@ -75,4 +83,6 @@ def test_locks_name_no_address_and_hash_everything() -> None:
 def test_one_version_one_package() -> None:
     project = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]
     assert project["name"] == "tongban"
-    assert f"## {project['version']}" in text_of(ROOT / "CHANGELOG.md") or "## Unreleased" in text_of(ROOT / "CHANGELOG.md")
+    assert f"## {project['version']}" in text_of(ROOT / "CHANGELOG.md") or "## Unreleased" in text_of(
+        ROOT / "CHANGELOG.md"
+    )
