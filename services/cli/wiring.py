@@ -120,6 +120,8 @@ class Wiring:
                 "agencies": self.agencies,
                 "traces": str(self.folder.traces),
             }
+        if service == "identity":
+            return {"issuer": self.ports.url}
         return {}
 
     def _program(self, service: str, worker: int) -> Program:
