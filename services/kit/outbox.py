@@ -64,7 +64,8 @@ class Relay:
             if sent < BATCH_MAX:
                 await self._clean(lead)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(grown.wait(), POLL_SECONDS)
+                    async with asyncio.timeout(POLL_SECONDS):  # wait_for of Python 3.11 can swallow a cancellation
+                        await grown.wait()
 
     async def _send_batch(self, lead: Lead) -> int:
         """Send what has waited longest; what the log has acknowledged is deleted, what it hasn't is sent again.

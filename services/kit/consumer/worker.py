@@ -233,7 +233,8 @@ class Worker:
     async def _pause(self, seconds: float) -> None:
         """Wait, a little irregularly so that partitions don't return all at once."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), seconds * random.uniform(0.8, 1.2))  # noqa: S311
+            async with asyncio.timeout(seconds * random.uniform(0.8, 1.2)):  # noqa: S311
+                await self._stop.wait()
             raise Stopping
 
 

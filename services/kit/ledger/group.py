@@ -2,6 +2,7 @@
 """Group commit: appends that arrive together become one transaction, and their callers are released together."""
 
 import asyncio
+import contextlib
 import contextvars
 from typing import Final
 
@@ -54,10 +55,9 @@ class GroupCommit:
             while self._waiting:
                 if self._crowded and len(self._waiting) < GROUP_MAX:
                     self._full.clear()
-                    try:
-                        await asyncio.wait_for(self._full.wait(), LINGER_SECONDS)
-                    except TimeoutError:
-                        pass
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(LINGER_SECONDS):
+                            await self._full.wait()
                 group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
                 self._crowded = len(group) > 1
                 await self._write(group)
