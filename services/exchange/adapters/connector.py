@@ -6,6 +6,7 @@ from typing import Any
 
 from services.exchange.domain.inquiry import Inquiry
 from services.exchange.service.connectors import ConnectorHub
+from services.kit.telemetry import current_traceparent
 
 
 class ConnectorAdapter:
@@ -17,7 +18,7 @@ class ConnectorAdapter:
 
     async def ask(self, inquiry: Inquiry) -> Mapping[str, Any] | None:
         """Ask over a line of the provider."""
-        return await self._hub.ask(self._provider, inquiry)
+        return await self._hub.ask(self._provider, inquiry, traceparent=current_traceparent())
 
     async def close(self) -> None:
         """Nothing to close: lines belong to their connectors."""

@@ -12,6 +12,7 @@ from services.exchange.domain.answer import ANSWER_BYTES_MAX
 from services.exchange.domain.inquiry import Inquiry
 from services.exchange.domain.refusals import ProviderAnswerInvalid, ProviderUnavailable
 from services.exchange.domain.settings import PLACE, RestSettings
+from services.kit.telemetry import current_traceparent
 
 _CONNECTIONS_MAX = 64
 _IDLE_SECONDS = 30.0
@@ -43,7 +44,7 @@ class RestAdapter:
             settings.method,
             settings.url.replace(PLACE, quote(inquiry.subject_key, safe="")),
             json=body or None,
-            headers={"traceparent": inquiry.traceparent} if inquiry.traceparent else None,
+            headers={"traceparent": traceparent} if (traceparent := current_traceparent()) else None,
         )
         response = await self._client.send(request, stream=True)
         try:

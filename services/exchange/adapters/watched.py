@@ -2,8 +2,9 @@
 """Around every adapter: a span whose context the provider gets, and one kind of refusal for whatever breaks there."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from opentelemetry.trace import get_current_span
 
 from services.exchange.domain.inquiry import Inquiry
 from services.exchange.domain.refusals import ProviderUnavailable
@@ -11,7 +12,7 @@ from services.exchange.domain.resource import Resource
 from services.exchange.service.ports import Adapter, AdapterFactory
 from services.kit.errors import Refusal
 from services.kit.logs import get_logger
-from services.kit.telemetry import SpanKind, Telemetry, current_traceparent
+from services.kit.telemetry import SpanKind, Telemetry
 
 
 class WatchedAdapter:
@@ -30,16 +31,21 @@ class WatchedAdapter:
 
     async def ask(self, inquiry: Inquiry) -> Mapping[str, Any] | None:
         """Ask within a span. What a driver raises is no answer: its class is logged, its words are not."""
+        if not get_current_span().is_recording():  # Its child would not be recorded either, and still costs.
+            return await self._ask(inquiry)
         with self._telemetry.span("provider.ask", kind=SpanKind.CLIENT, attributes=self._attributes):
-            try:
-                if self._inner is None:
-                    self._inner = self._factory(self._resource)
-                return await self._inner.ask(replace(inquiry, traceparent=current_traceparent()))
-            except (Refusal, TimeoutError):
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever breaks at a provider is, to the asker, no answer
-                get_logger().warning("provider_failed", **self._attributes, error=type(error).__name__)
-                raise ProviderUnavailable("The provider could not be asked.") from None
+            return await self._ask(inquiry)
+
+    async def _ask(self, inquiry: Inquiry) -> Mapping[str, Any] | None:
+        try:
+            if self._inner is None:
+                self._inner = self._factory(self._resource)
+            return await self._inner.ask(inquiry)
+        except (Refusal, TimeoutError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever breaks at a provider is, to the asker, no answer
+            get_logger().warning("provider_failed", **self._attributes, error=type(error).__name__)
+            raise ProviderUnavailable("The provider could not be asked.") from None
 
     async def close(self) -> None:
         """Close the adapter."""

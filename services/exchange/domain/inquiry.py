@@ -67,7 +67,6 @@ class Inquiry:
     subject_key: str = field(repr=False)
     fields: tuple[str, ...]
     timeout_seconds: float
-    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ class ConnectorHub:
                 if not line.closed:
                     line.close()
 
-    async def ask(self, provider: str, inquiry: Inquiry) -> Mapping[str, Any] | None:
+    async def ask(self, provider: str, inquiry: Inquiry, *, traceparent: str = "") -> Mapping[str, Any] | None:
         """Ask over the next line with room. Raises ProviderUnavailable, ProviderBusy."""
         line = self._next(provider, inquiry.resource)
         work = Work(
@@ -139,7 +139,7 @@ class ConnectorHub:
             subject_key=inquiry.subject_key,
             fields=inquiry.fields,
             expire_time=self._clock() + timedelta(seconds=inquiry.timeout_seconds),
-            traceparent=inquiry.traceparent,
+            traceparent=traceparent,
         )
         answer = await line.ask(work)
         if answer.outcome is Outcome.FAILED:

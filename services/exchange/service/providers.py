@@ -2,8 +2,7 @@
 """Providers as the broker meets them: each with a budget of open questions, a breaker and a time limit."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,12 +57,14 @@ class Providers:
         """
         line = self._line(resource.provider)
         self._admit(line)
+        held, idle = self._hold(resource)
         line.in_flight += 1
+        held.users += 1
         line.breaker = line.breaker.begun()
         answered: bool | None = None
         try:
-            async with self._adapter(resource) as adapter, asyncio.timeout(inquiry.timeout_seconds):
-                record = await adapter.ask(inquiry)
+            async with asyncio.timeout(inquiry.timeout_seconds):
+                record = await held.adapter.ask(inquiry)
             answered = True
         except TimeoutError:
             answered = False
@@ -78,7 +79,12 @@ class Providers:
             raise
         finally:
             line.in_flight -= 1
+            held.users -= 1
             line.breaker = self._after(line.breaker, answered)
+            if held.replaced and not held.users:
+                idle.append(held)
+            for each in idle:
+                await each.adapter.close()
         return record
 
     async def close(self) -> None:
@@ -109,21 +115,13 @@ class Providers:
             return breaker.withdrawn()
         return breaker.succeeded() if answered else breaker.failed(self._monotonic())
 
-    @asynccontextmanager
-    async def _adapter(self, resource: Resource) -> AsyncIterator[Adapter]:
-        """The adapter of the resource as it is now; the one of an older revision is closed by its last user."""
-        held = self._held.get(resource.code)
-        if held is None or held.revision != resource.revision:
-            before = held
-            held = self._held[resource.code] = _Held(self._adapters[resource.adapter](resource), resource.revision)
-            if before is not None:
-                before.replaced = True
-                if not before.users:
-                    await before.adapter.close()
-        held.users += 1
-        try:
-            yield held.adapter
-        finally:
-            held.users -= 1
-            if held.replaced and not held.users:
-                await held.adapter.close()
+    def _hold(self, resource: Resource) -> tuple[_Held, list[_Held]]:
+        """Give the adapter of the resource as it is now, and those to close; one in use is closed by its last user."""
+        before = self._held.get(resource.code)
+        if before is not None and before.revision == resource.revision:
+            return before, []
+        held = self._held[resource.code] = _Held(self._adapters[resource.adapter](resource), resource.revision)
+        if before is None:
+            return held, []
+        before.replaced = True
+        return held, [] if before.users else [before]

@@ -33,8 +33,8 @@ SLOW = f"{ENDLESS} WHERE :subject_key <> ''"
 SLOW_POSTGRESQL = "SELECT pg_sleep(30)::text AS address WHERE CAST(:subject_key AS text) <> ''"
 
 
-def inquiry(number: str = NUMBER, *, seconds: float = 5, traceparent: str = "") -> Inquiry:
-    return Inquiry(HOUSEHOLD, number, ("address",), timeout_seconds=seconds, traceparent=traceparent)
+def inquiry(number: str = NUMBER, *, seconds: float = 5) -> Inquiry:
+    return Inquiry(HOUSEHOLD, number, ("address",), timeout_seconds=seconds)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -51,7 +51,7 @@ async def register(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
         connection.close()
         yield f"sqlite:///{path}"
         return
-    from tests.support.postgres import fresh_database  # noqa: PLC0415
+    from tests.support.postgres import fresh_database
 
     async with fresh_database(request.getfixturevalue("postgres")) as url:
         database = await asyncpg.connect(url)
@@ -83,7 +83,8 @@ async def ask(resource: Resource, question: Inquiry) -> Mapping[str, Any] | None
         limits=Limits(),
     )
     try:
-        return await providers.ask(resource, question)
+        with telemetry.span("test"):
+            return await providers.ask(resource, question)
     finally:
         await providers.close()
         telemetry.close()

@@ -14,7 +14,7 @@ from services.exchange.domain.settings import AdapterKind, SqlSettings
 from services.exchange.service.connectors import ConnectorHub, Line, Outcome, Work, WorkAnswer
 from tests.support.exchange_world import HEALTH, HOUSEHOLD, NOW, NUMBER, POLICE, RECORD, household
 
-INQUIRY = Inquiry(HOUSEHOLD, NUMBER, ("address",), timeout_seconds=5, traceparent="00-x")
+INQUIRY = Inquiry(HOUSEHOLD, NUMBER, ("address",), timeout_seconds=5)
 FOUND = WorkAnswer(Outcome.FOUND, RECORD)
 
 
@@ -24,7 +24,7 @@ def hub() -> ConnectorHub:
 
 
 def asked(hub: ConnectorHub) -> "asyncio.Task[Mapping[str, Any] | None]":
-    return asyncio.create_task(hub.ask(POLICE, INQUIRY))
+    return asyncio.create_task(hub.ask(POLICE, INQUIRY, traceparent="00-x"))
 
 
 async def next_work(line: Line) -> Work:
