@@ -171,7 +171,8 @@ class TaskWorker:
             task.lease_expire_time.CopyFrom(response.lease_expire_time)
 
     def _lease_seconds(self, task: nouns.Task) -> float:
-        return task.lease_expire_time.ToSeconds() - self._clock().timestamp()
+        ends = task.lease_expire_time
+        return ends.seconds + ends.nanos / 1e9 - self._clock().timestamp()
 
 
 def _why(error: Exception) -> str:
