@@ -14,8 +14,8 @@ import uvloop
 from sandbox.host import hosting
 from sandbox.settings import Settings
 from services.kit import logs
+from services.kit.ending import leave
 from services.kit.errors import StartupError
-from services.kit.run import leave
 
 _PIPE_BYTES = 4096
 

@@ -31,6 +31,7 @@ log = get_logger()
 ItemT = TypeVar("ItemT")
 _BATCH = 250
 _SECONDS = 30.0
+_WAIT_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class Seeder:
 
 
 async def _persistently(work: Callable[[], Awaitable[None]]) -> None:
-    for wait in growing():
+    for wait in growing(most=_WAIT_SECONDS):
         try:
             await work()
         except Unavailable:

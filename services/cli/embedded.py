@@ -21,10 +21,12 @@ async def embedded(wiring: Wiring, announce: Callable[[], None]) -> None:
     logs.configure(first.log_format, first.log_level, first.log_file)
     supervisor = Supervisor(wiring.folder.tell_processes)
     async with AsyncExitStack() as stack:
-        services = [await _serving(stack, wiring, name) for name in SERVICES]
-        stack.push_async_callback(supervisor.stop)
         if wiring.options.sandbox:
+            # At once: they take as long to start as the services do, and wait for them by themselves.
             supervisor.keep(wiring.city())
+        stack.push_async_callback(supervisor.stop)
+        services = [await _serving(stack, wiring, name) for name in SERVICES]
+        stack.push_async_callback(supervisor.stop)  # before the services: what is in hand is still answered
         announcing = asyncio.create_task(_announce(wiring, services[-1], announce))
         stack.callback(announcing.cancel)
         await until_told(*services)

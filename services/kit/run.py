@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import uvloop
 
 from services.kit import logs
+from services.kit.ending import leave
 from services.kit.errors import StartupError, Unavailable
 from services.kit.runtime import App, Runtime
 from services.kit.serving import Running, Serving, SettingsT, serving
@@ -83,17 +84,6 @@ def hosted(name: str, main: Callable[[], Awaitable[None]]) -> NoReturn:
     except KeyboardInterrupt:
         code = 130
     leave(code)
-
-
-def leave(code: int) -> NoReturn:
-    """End the process at once, after everything was closed in order and the last line is written.
-
-    Not by the interpreter's own way: on it gRPC's queue now and then waits for ever for a thread that is gone.
-    """
-    logs.flush()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 def _sentence(error: Exception) -> str:
