@@ -80,7 +80,7 @@ async def rest_register() -> AsyncIterator[RestRegister]:
     serving = asyncio.create_task(server.serve())
     try:
         async with asyncio.timeout(10):
-            while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            while not server.started:
                 await asyncio.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         register.url = f"http://127.0.0.1:{port}"

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select, tuple_
 
 from services.exchange.domain.grant import Grant
 from services.exchange.domain.inquiry import KeptAnswer
@@ -87,25 +87,21 @@ class ExchangeStore(Store[ExchangeTx]):
         """Give what was written since; a pair that changed comes with all its grants in force, be it none."""
         resources, grants = select(resource), select(sharing_grant).order_by(*_NEWEST_FIRST)
         if moment is not None:
+            # Row values, not EXISTS: both databases then come from the few that changed, not through all grants.
             changed = sharing_grant.alias("changed")
+            pairs = select(changed.c.grantee, changed.c.resource).where(changed.c.update_time >= moment)
             resources = resources.where(resource.c.update_time >= moment)
-            grants = grants.where(
-                exists().where(
-                    changed.c.update_time >= moment,
-                    changed.c.grantee == sharing_grant.c.grantee,
-                    changed.c.resource == sharing_grant.c.resource,
-                )
-            )
+            grants = grants.where(tuple_(sharing_grant.c.grantee, sharing_grant.c.resource).in_(pairs))
         async with self.reading() as connection:
             # Grants first: whatever they name is then among the resources.
             granted = (await connection.execute(grants)).mappings().all()
             found = (await connection.execute(resources)).mappings().all()
-        pairs: dict[tuple[str, str], list[Grant]] = defaultdict(list)
+        in_force: dict[tuple[str, str], list[Grant]] = defaultdict(list)
         for row in granted:
-            pair = pairs[row["grantee"], row["resource"]]
+            pair = in_force[row["grantee"], row["resource"]]
             if row["revoke_time"] is None:
                 pair.append(rows.grant_from(row))
-        return Changes(tuple(rows.resource_from(row, self.keyring) for row in found), pairs)
+        return Changes(tuple(rows.resource_from(row, self.keyring) for row in found), in_force)
 
     async def read_answer(self, answer_id: str, *, now: datetime) -> KeptAnswer:
         """Open a kept answer. Raises AnswerNotFound."""

@@ -4,10 +4,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -17,45 +16,18 @@ from services.exchange.domain.grant import Grant
 from services.exchange.domain.inquiry import KeptAnswer
 from services.exchange.domain.refusals import AnswerNotFound, GrantNotFound, ResourceNotFound
 from services.exchange.domain.settings import AdapterKind, read_settings
-from services.exchange.events import encode
 from services.exchange.service.ports import Store
-from services.exchange.store import ExchangeStore
 from services.exchange.store.tables import kept_answer, resource
 from services.kit.caller import acting_as
-from services.kit.crypto import Keyring, SigningKey
 from services.kit.errors import PageTokenInvalid
 from services.kit.ids import new_id
 from services.kit.ledger.access import Access
 from tests.support.exchange_memory import MemoryExchangeStore
+from tests.support.exchange_stored import opened
 from tests.support.exchange_world import HEALTH, HOSPITAL, HOUSEHOLD, NOW, SERVICE, a_grant, household
 from tests.support.postgres import fresh_database
 
 DAY = date(2026, 11, 20)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """As much as a store wants to know."""
-
-    database: str
-
-
-@dataclass(frozen=True)
-class Resources:
-    """As much of the runtime as a store wants."""
-
-    settings: Settings
-    keyring: Keyring
-    signing_key: SigningKey
-
-    @staticmethod
-    def clock() -> datetime:
-        return NOW
-
-
-def opened(url: str, folder: Path) -> Any:
-    resources = Resources(Settings(url), Keyring.open(folder / "keys"), SigningKey.open(folder / "keys", "ledger"))
-    return ExchangeStore.open(resources, encode=encode)
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])

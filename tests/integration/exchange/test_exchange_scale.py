@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A catalogue with very many grants: what a refresh and a page cost must not grow with it."""
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+from services.exchange.store import ExchangeStore
+from services.exchange.store.rows import grant_row
+from services.exchange.store.tables import sharing_grant
+from services.kit.ids import new_id
+from tests.support.exchange_stored import opened
+from tests.support.exchange_world import HOSPITAL, HOUSEHOLD, NOW, a_grant, household
+
+MANY = 50_000
+
+
+async def fill(store: ExchangeStore) -> None:
+    """One grant each to very many agencies, an hour ago."""
+    old = a_grant(create_time=NOW - timedelta(hours=1))
+    row = grant_row(old, new_id())
+    async with store.transaction() as tx:
+        await tx.save_resource(household(), now=NOW - timedelta(hours=1))
+        for start in range(0, MANY, 5_000):
+            many = [{**row, "grant_id": new_id(), "grantee": f"{start + number:018d}"} for number in range(5_000)]
+            await tx.connection.execute(sharing_grant.insert(), many)
+        await tx.add_grant(a_grant(), request_id=new_id())
+        if store.dialect == "postgresql":
+            await tx.connection.exec_driver_sql("ANALYZE sharing_grant")
+
+
+async def seconds(ask: Callable[[], Awaitable[object]]) -> float:
+    """The best of three."""
+    taken = []
+    for _ in range(3):
+        began = time.perf_counter()
+        await ask()
+        taken.append(time.perf_counter() - began)
+    return min(taken)
+
+
+async def test_a_refresh_and_a_page_do_not_read_everything(database: str, tmp_path: Path) -> None:
+    async with opened(database, tmp_path) as store:
+        await fill(store)
+        changes = await store.changed_since(NOW - timedelta(seconds=60))
+        assert list(changes.grants) == [(HOSPITAL, HOUSEHOLD)]
+        everything = await seconds(lambda: store.changed_since(None))
+        assert await seconds(lambda: store.changed_since(NOW - timedelta(seconds=60))) < everything / 10
+        page = lambda: store.list_grants(grantee=HOSPITAL, resource="", page_size=50, page_token="")  # noqa: E731
+        assert await seconds(page) < everything / 10
+        assert await seconds(lambda: store.grants_of(HOSPITAL, HOUSEHOLD)) < everything / 10
