@@ -14,7 +14,7 @@ from tongban.gateway.v1 import gateway_pb2
 from services.gateway.domain.definition import StepKind
 from services.gateway.domain.facts import CaseEndedFact, CaseParkedFact, CaseSubmittedFact, StepRequestedFact
 from services.gateway.domain.history import Outcome
-from services.gateway.service.bell import Bell, case_key
+from services.gateway.service.bell import Bell, case_key, tasks_key
 from services.gateway.service.steps import StepDesk, ToldAnswer
 from services.kit.consumer import Routes
 from services.kit.envelope import Envelope, Outgoing, service_topic
@@ -22,6 +22,8 @@ from services.kit.errors import Refusal
 
 OWNERS = ("identity", "licenses", "exchange")
 """Services that own steps; their answers stand on their own topics."""
+
+News = facts.CaseSubmitted | facts.StepRequested | facts.CaseEnded | facts.CaseParked
 
 _OUTCOMES = {
     STEP_OUTCOME_DONE: Outcome.DONE,
@@ -84,15 +86,19 @@ class GatewayEvents:
         )
         await self._steps.answered(told, delivery_id=envelope.event_id)
 
-    async def on_news(
-        self,
-        fact: facts.CaseSubmitted | facts.StepRequested | facts.CaseEnded | facts.CaseParked,
-        _envelope: Envelope,
-    ) -> None:
-        """Another process may have moved the case."""
+    async def on_news(self, fact: News, _envelope: Envelope) -> None:
+        """Another process has moved the case: wake who waits for it here."""
+        if self._bell.is_own(*_news_of(fact)):
+            return
         self._bell.ring(case_key(fact.case_id))
         if isinstance(fact, facts.StepRequested) and fact.kind == gateway_pb2.STEP_KIND_TASK:
-            self._bell.ring_all("tasks:")
+            self._bell.ring_all(tasks_key(""))
+
+
+def _news_of(fact: News) -> tuple[str, str, str]:
+    """As `engine.news_of` names the same fact."""
+    step = f"{getattr(fact, 'step_id', '')}:{getattr(fact, 'attempt', '')}"
+    return f"{type(fact).__name__}Fact", fact.case_id, step
 
 
 def to_wire(fact: object) -> Outgoing:

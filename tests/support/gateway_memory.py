@@ -131,10 +131,13 @@ class MemoryGatewayTx:
         self._kept.files[before.case_id] = after
 
     async def carry_out(self, effects: Effects, agencies: Mapping[str, str]) -> None:
-        for case_id, step_id in effects.closed_steps:
-            self._close(case_id, step_id)
+        for case_id, step_id in effects.closed_tasks:
+            self._close_tasks(case_id, step_id)
+        for case_id, step_id in effects.closed_timers:
+            self._clear_timers(case_id, step_id)
         if effects.ended:
-            self._close(effects.ended, "")
+            self._close_tasks(effects.ended, "")
+            self._clear_timers(effects.ended, "")
         for new in effects.tasks:
             task = _task(new, agencies[new.role])
             self._kept.tasks[task.task_id] = task
@@ -143,14 +146,14 @@ class MemoryGatewayTx:
         self._kept.notices.extend(effects.notices)
         self._kept.facts.extend(effects.facts)
 
-    def _close(self, case_id: str, step_id: str) -> None:
-        def meant(one: TaskRow | Timer) -> bool:
-            return one.case_id == case_id and step_id in {"", one.step_id}
-
+    def _close_tasks(self, case_id: str, step_id: str) -> None:
         for task in list(self._kept.tasks.values()):
-            if meant(task) and task.state in {TaskState.OPEN, TaskState.LEASED}:
+            if _meant(task, case_id, step_id) and task.state in {TaskState.OPEN, TaskState.LEASED}:
                 self._kept.tasks[task.task_id] = replace(task, state=TaskState.CLOSED, input={})
-        self._kept.timers = {key: timer for key, timer in self._kept.timers.items() if not meant(timer)}
+
+    def _clear_timers(self, case_id: str, step_id: str) -> None:
+        timers = self._kept.timers.items()
+        self._kept.timers = {key: timer for key, timer in timers if not _meant(timer, case_id, step_id)}
 
     async def put_timer(self, timer: Timer) -> None:
         self._kept.timers[timer.case_id, timer.step_id, timer.kind.value] = timer
@@ -200,6 +203,10 @@ class MemoryGatewayTx:
         self._kept.tasks[task_id] = replace(
             self._kept.tasks[task_id], state=state, request_id=request_id, answer_digest=answer_digest, input={}
         )
+
+
+def _meant(one: TaskRow | Timer, case_id: str, step_id: str) -> bool:
+    return one.case_id == case_id and step_id in {"", one.step_id}
 
 
 def _to_take(kept: Kept, agency: str, operations: Sequence[str], now: datetime) -> list[TaskRow]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.gateway.domain.case import CaseState
-from services.gateway.domain.definition import NotifyStep, OwnedStep, StepKind, TaskStep
+from services.gateway.domain.definition import NotifyStep, OwnedStep, Step, StepKind, TaskStep
 from services.gateway.domain.facts import CaseEndedFact, CaseParkedFact, CaseSubmittedFact, Fact, StepRequestedFact
 from services.gateway.domain.history import (
     CaseEnded,
@@ -72,8 +72,10 @@ class Notice:
 class Effects:
     """In the order in which they are to be carried out: close, then open, then tell."""
 
-    closed_steps: tuple[tuple[str, str], ...] = ()
-    """(case, step) whose tasks and timers are void."""
+    closed_tasks: tuple[tuple[str, str], ...] = ()
+    """(case, step) whose task is void."""
+    closed_timers: tuple[tuple[str, str], ...] = ()
+    """(case, step) whose timers are void."""
     ended: str = ""
     """The case of which all tasks and timers are void; empty while it goes on."""
     tasks: tuple[NewTask, ...] = ()
@@ -127,14 +129,20 @@ def effects_of(  # noqa: C901 - one arm for each kind of event
                 pass
     ended = after.ended is not None and before.ended is None
     still_open = () if ended else tuple(tasks)
+    void = () if ended else tuple(dict.fromkeys(closed))
     return Effects(
-        closed_steps=() if ended else tuple((case_id, step_id) for step_id in dict.fromkeys(closed)),
+        closed_tasks=tuple((case_id, step_id) for step_id in void if isinstance(plan.step(step_id), TaskStep)),
+        closed_timers=tuple((case_id, step_id) for step_id in void if _has_timers(plan.step(step_id))),
         ended=case_id if ended else "",
         tasks=still_open,
         timers=() if ended else tuple(timers),
         notices=tuple(notices),
         facts=tuple(facts),
     )
+
+
+def _has_timers(step: Step | None) -> bool:
+    return isinstance(step, OwnedStep) and (step.time_limit is not None or step.retry.max > 1)
 
 
 def owner_of(kind: StepKind) -> str:

@@ -2,11 +2,12 @@
 """Wakes who waits in this process. Listen first, look second, wait third: then nothing is missed in between."""
 
 import asyncio
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 TIMERS = "timers"
+_OWN_NEWS_MAX = 10_000
 
 
 def case_key(case_id: str) -> str:
@@ -43,6 +44,7 @@ class Bell:
 
     def __init__(self) -> None:
         self._listeners: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._own_news: OrderedDict[tuple[str, ...], None] = OrderedDict()
 
     @contextmanager
     def listening(self, key: str) -> Iterator[Ear]:
@@ -60,6 +62,16 @@ class Bell:
         """Wake everybody who listens to `key`."""
         for event in self._listeners.get(key, ()):
             event.set()
+
+    def tell(self, *news: str) -> None:
+        """Note news that this process itself has rung for: they come back over the bus."""
+        self._own_news[news] = None
+        if len(self._own_news) > _OWN_NEWS_MAX:
+            self._own_news.popitem(last=False)
+
+    def is_own(self, *news: str) -> bool:
+        """Whether these are news that this process has rung for already; asked once for each."""
+        return self._own_news.pop(news, self) is None
 
     def ring_all(self, prefix: str) -> None:
         """Wake everybody who listens to a key that begins so."""

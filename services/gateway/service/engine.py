@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from services.gateway.domain.case import fold
 from services.gateway.domain.effects import Effects, effects_of
+from services.gateway.domain.facts import Fact
 from services.gateway.domain.history import Event
 from services.gateway.domain.plan import Plan
 from services.gateway.domain.refusals import CaseNotFound
@@ -117,6 +118,13 @@ class Engine:
                 self.bell.ring(TIMERS)
             for task in effects.tasks:
                 self.bell.ring(tasks_key(self.uscc(task.role)))
+            for fact in effects.facts:
+                self.bell.tell(*news_of(fact))
+
+
+def news_of(fact: Fact) -> tuple[str, str, str]:
+    """What tells one fact from another of the same case."""
+    return type(fact).__name__, fact.case_id, f"{getattr(fact, 'step_id', '')}:{getattr(fact, 'attempt', '')}"
 
 
 def trace_id_of(traceparent: str) -> str:

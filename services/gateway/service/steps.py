@@ -95,20 +95,16 @@ class StepDesk:
             CaseNotFound: of no case of ours.
             Unavailable: exchange does not give the answer that it announced; come again.
         """
-        file = await self._engine.store.case_file(told.case_id)
-        if file is None:
-            raise CaseNotFound("There is no such case.")
-        plan = await self._engine.plan_of(file.state.definition)
-        if not self._belongs(plan, file.state, told):
-            return
-        answer = await self._complete(plan, told)
+        answer = await self._complete(told) if told.answer_id else None
 
         async def work(turn: Turn) -> None:
             if not await turn.tx.first_sight(delivery_id):
                 return
-            latest, pinned = await turn.load(told.case_id)
-            now = self._engine.clock()
-            await turn.apply(latest, pinned, react_to_answer(pinned, told.case_id, latest.state, answer, now))
+            file, plan = await turn.load(told.case_id)
+            if self._belongs(plan, file.state, told):
+                taken = answer or _kept(plan, told, told.output)
+                now = self._engine.clock()
+                await turn.apply(file, plan, react_to_answer(plan, told.case_id, file.state, taken, now))
 
         await self._engine.transact(work)
 
@@ -121,16 +117,23 @@ class StepDesk:
             return False
         return awaits(state, told.step_id, told.attempt)
 
-    async def _complete(self, plan: Plan, told: ToldAnswer) -> Answer:
-        """The answer with its values; only names that the step declares are taken."""
-        step = plan.step(told.step_id)
-        assert step is not None
-        values: Mapping[str, Scalar] = told.output
-        if told.outcome is Outcome.DONE and told.answer_id:
-            try:
-                values = await self._exchange.answer(told.answer_id)
-            except Refusal:  # It was kept for a while only: ask the department again.
-                return Answer(told.step_id, told.attempt, Outcome.UNAVAILABLE, ANSWER_GONE)
-        names = outputs_of(step)
-        kept = {name: value for name, value in values.items() if name in names}
-        return Answer(told.step_id, told.attempt, told.outcome, told.reason, kept)
+    async def _complete(self, told: ToldAnswer) -> Answer | None:
+        """The answer with its values; None where nobody waits for it, so that nothing is fetched for nothing."""
+        file = await self._engine.store.case_file(told.case_id)
+        if file is None:
+            raise CaseNotFound("There is no such case.")
+        plan = await self._engine.plan_of(file.state.definition)
+        if told.outcome is not Outcome.DONE or not self._belongs(plan, file.state, told):
+            return None
+        try:
+            return _kept(plan, told, await self._exchange.answer(told.answer_id))
+        except Refusal:  # It was kept for a while only: ask the department again.
+            return Answer(told.step_id, told.attempt, Outcome.UNAVAILABLE, ANSWER_GONE)
+
+
+def _kept(plan: Plan, told: ToldAnswer, values: Mapping[str, Scalar]) -> Answer:
+    """Only names that the step declares are taken."""
+    step = plan.step(told.step_id)
+    names = outputs_of(step) if step else frozenset()
+    output = {name: value for name, value in values.items() if name in names}
+    return Answer(told.step_id, told.attempt, told.outcome, told.reason, output)

@@ -60,10 +60,13 @@ class TaskDesk:
         holder = new_id()
         most = in_flight_max or IN_FLIGHT_DEFAULT
         with self._engine.bell.listening(tasks_key(caller.agency)) as ear:
+            rung = False
             while True:
-                for task in await self._leased(caller.agency, operations, holder, most):
-                    yield task
-                await ear.rung(self._poll_seconds)
+                # A look costs no lock; after a ring there is most likely something to take.
+                if rung or await self._engine.store.has_tasks(caller.agency, operations, self._engine.clock()):
+                    for task in await self._leased(caller.agency, operations, holder, most):
+                        yield task
+                rung = await ear.rung(self._poll_seconds)
 
     async def renew(self, task_id: str, lease_token: str) -> datetime:
         """Lengthen a lease. Raises LeaseLost, TaskNotOpen, TaskNotFound."""
@@ -126,8 +129,6 @@ class TaskDesk:
 
     async def _leased(self, agency: str, operations: Sequence[str], holder: str, most: int) -> Sequence[TaskRow]:
         now = self._engine.clock()
-        if not await self._engine.store.has_tasks(agency, operations, now):
-            return ()  # A look costs no lock.
         async with self._engine.store.transaction() as tx:
             room = most - await tx.held(holder, now)
             if room <= 0:

@@ -4,7 +4,7 @@
 from collections import OrderedDict
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.domain.case import CaseState, fold
@@ -14,6 +14,16 @@ from services.gateway.store.tables import cases, events
 from services.kit.crypto import Keyring
 
 _KEPT_MAX = 1000
+# Built once: to build a statement costs as much as to run it.
+_CASE = select(cases.c.version, cases.c.traceparent).where(cases.c.case_id == bindparam("of_case"))
+_CASE_LOCKED = _CASE.with_for_update()
+_EVENTS = (
+    select(events)
+    .where(
+        events.c.case_id == bindparam("of_case"), events.c.seq > bindparam("after"), events.c.seq <= bindparam("last")
+    )
+    .order_by(events.c.seq)
+)
 
 
 class Files:
@@ -25,8 +35,8 @@ class Files:
 
     async def read(self, connection: AsyncConnection, case_id: str, *, lock: bool = False) -> CaseFile | None:
         """The case as it stands."""
-        asked = select(cases.c.version, cases.c.traceparent).where(cases.c.case_id == case_id)
-        row = (await connection.execute(asked.with_for_update() if lock else asked)).one_or_none()
+        asked = _CASE_LOCKED if lock else _CASE
+        row = (await connection.execute(asked, {"of_case": case_id})).one_or_none()
         if row is None:
             return None
         known = self._states.get(case_id)
@@ -45,9 +55,4 @@ class Files:
             self._states.popitem(last=False)
 
     async def _rows(self, connection: AsyncConnection, case_id: str, after: int, last: int) -> list[Row[Any]]:
-        asked = (
-            select(events)
-            .where(events.c.case_id == case_id, events.c.seq > after, events.c.seq <= last)
-            .order_by(events.c.seq)
-        )
-        return list((await connection.execute(asked)).all())
+        return list((await connection.execute(_EVENTS, {"of_case": case_id, "after": after, "last": last})).all())

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import MetaData, and_, delete, func, or_, select
+from sqlalchemy import MetaData, and_, bindparam, delete, func, or_, select
 
 from services.gateway.domain.history import Event
 from services.gateway.service.ports import CaseFile, CaseRow, Remembered
@@ -17,6 +17,12 @@ from services.gateway.store.tx import SqlGatewayTx
 from services.kit.store import Store
 from services.kit.store.engine import Engines
 from services.kit.store.store import Encode, Resources
+
+_EVENTS_AFTER = (
+    select(events)
+    .where(events.c.case_id == bindparam("of_case"), events.c.seq > bindparam("after"))
+    .order_by(events.c.seq)
+)
 
 
 class SqlGatewayStore(Store[SqlGatewayTx]):
@@ -50,9 +56,8 @@ class SqlGatewayStore(Store[SqlGatewayTx]):
 
     async def events_after(self, case_id: str, seq: int) -> Sequence[tuple[int, Event]]:
         """Events with a number above `seq`, in order."""
-        asked = select(events).where(events.c.case_id == case_id, events.c.seq > seq).order_by(events.c.seq)
         async with self.reading() as connection:
-            rows = (await connection.execute(asked)).all()
+            rows = (await connection.execute(_EVENTS_AFTER, {"of_case": case_id, "after": seq})).all()
         return [(row.seq, event_of(self.keyring, row)) for row in rows]
 
     async def find(self, receipt_or_case_id: str) -> CaseRow | None:

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.domain.case import CaseState, fold
 from services.gateway.domain.effects import Effects, NewTask, Timer, TimerKind
@@ -27,14 +28,22 @@ from services.gateway.store.tables import (
     timers,
 )
 from services.kit.ids import derived_id
-from services.kit.store import Tx
+from services.kit.store import Store, Tx
 from services.kit.telemetry import current_traceparent
 
+# Built once: to build a statement costs as much as to run it.
+ADD_EVENTS = events.insert()
+MOVE_CASE = update(cases).where(cases.c.case_id == bindparam("of_case"))
+CLEAR_TIMERS = delete(timers).where(timers.c.case_id == bindparam("of_case"), timers.c.step_id == bindparam("of_step"))
 _LIVE = (TaskState.OPEN.value, TaskState.LEASED.value)
 
 
 class SqlGatewayTx(Tx):
     """What a use case holds between begin and commit."""
+
+    def __init__(self, store: Store[Any], connection: AsyncConnection) -> None:
+        super().__init__(store, connection)
+        self._wrote = False
 
     @property
     def _files(self) -> Files:
@@ -42,7 +51,10 @@ class SqlGatewayTx(Tx):
 
     async def load(self, case_id: str) -> CaseFile | None:
         """The case, locked until the end: SQLite has one writer, PostgreSQL locks the row."""
-        return await self._files.read(self.connection, case_id, lock=True)
+        file = await self._files.read(self.connection, case_id, lock=True)
+        if file is not None and not self._wrote:
+            self._files.keep(file)  # Still what is committed.
+        return file
 
     async def definition(self, digest: str) -> str:
         """The stored canonical definition."""
@@ -83,24 +95,26 @@ class SqlGatewayTx(Tx):
     async def append(self, before: CaseFile, after: CaseFile, events: Sequence[Event]) -> None:
         """The next events; (case, number) is unique, which is the lock that holds whatever else fails."""
         await self._write(before, events)
-        await self.connection.execute(
-            update(cases).where(cases.c.case_id == before.case_id).values(**case_columns(after))
-        )
+        await self.connection.execute(MOVE_CASE, {"of_case": before.case_id, **case_columns(after)})
 
     async def _write(self, before: CaseFile, new: Sequence[Event]) -> None:
+        self._wrote = True
         start = before.state.version + 1
         rows = [event_row(self.store.keyring, before.case_id, start + at, event) for at, event in enumerate(new)]
         try:
-            await self.connection.execute(events.insert(), rows)
+            await self.connection.execute(ADD_EVENTS, rows)
         except IntegrityError as taken:
             raise CaseMoved from taken
 
     async def carry_out(self, effects: Effects, agencies: Mapping[str, str]) -> None:
         """Close first, then open, then tell."""
-        for case_id, step_id in effects.closed_steps:
-            await self._close(case_id, step_id)
+        for case_id, step_id in effects.closed_tasks:
+            await self._close_tasks(case_id, tasks.c.step_id == step_id)
+        for case_id, step_id in effects.closed_timers:
+            await self.connection.execute(CLEAR_TIMERS, {"of_case": case_id, "of_step": step_id})
         if effects.ended:
-            await self._close(effects.ended)
+            await self._close_tasks(effects.ended)
+            await self.connection.execute(delete(timers).where(timers.c.case_id == effects.ended))
         now = self.store.clock()
         if effects.tasks:
             await self.connection.execute(tasks.insert(), [self._task(one, agencies, now) for one in effects.tasks])
@@ -145,16 +159,11 @@ class SqlGatewayTx(Tx):
             "input": seal(self.store.keyring, f"task:{task_id}", new.input),
         }
 
-    async def _close(self, case_id: str, step_id: str = "") -> None:
-        """Nobody is to act on this any more; what tasks held is let go."""
-        mine = [tasks.c.case_id == case_id, tasks.c.state.in_(_LIVE)]
-        due = [timers.c.case_id == case_id]
-        if step_id:
-            mine.append(tasks.c.step_id == step_id)
-            due.append(timers.c.step_id == step_id)
+    async def _close_tasks(self, case_id: str, *more: ColumnElement[bool]) -> None:
+        """Nobody is to act on these any more; what they held is let go."""
         closed = {"state": TaskState.CLOSED.value, "input": b"", "holder": ""}
-        await self.connection.execute(update(tasks).where(*mine).values(closed))
-        await self.connection.execute(delete(timers).where(*due))
+        meant = update(tasks).where(tasks.c.case_id == case_id, tasks.c.state.in_(_LIVE), *more)
+        await self.connection.execute(meant.values(closed))
 
     async def put_timer(self, timer: Timer) -> None:
         """Set it, or set it anew."""

@@ -199,10 +199,10 @@ async def test_closing_a_step_takes_its_task_and_timers_along(store: GatewayStor
     await submitted(store)
     assert await store.next_due() == NOW + timedelta(hours=1)
     async with store.transaction() as tx:
-        await tx.carry_out(Effects(closed_steps=((CASE, "b"),)), AGENCIES)
+        await tx.carry_out(Effects(closed_tasks=((CASE, "b"),), closed_timers=((CASE, "b"),)), AGENCIES)
     assert await store.has_tasks(HOSPITAL, [], NOW)
     async with store.transaction() as tx:
-        await tx.carry_out(Effects(closed_steps=((CASE, "a"),)), AGENCIES)
+        await tx.carry_out(Effects(closed_tasks=((CASE, "a"),), closed_timers=((CASE, "a"),)), AGENCIES)
     assert not await store.has_tasks(HOSPITAL, [], NOW)
     assert await store.next_due() is None
 

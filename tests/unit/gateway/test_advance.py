@@ -224,7 +224,7 @@ def test_effects_close_before_they_open_and_tell_everything() -> None:
     second = react_to_answer(plan, CASE, running, Answer("a", 1, Outcome.DONE, output={"status": "ok"}), NOW)
     working = fold(second, running)
     effects = effects_of(plan, CASE, running, working, second)
-    assert effects.closed_steps == ((CASE, "a"),)
+    assert (effects.closed_tasks, effects.closed_timers) == ((), ((CASE, "a"),))
     (task,) = effects.tasks
     assert (task.operation, task.role, dict(task.input)) == ("do_it", "hospital", {"s": "ok"})
 

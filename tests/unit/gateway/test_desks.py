@@ -118,7 +118,7 @@ async def test_the_owner_of_a_step_reads_its_input_while_it_is_open(world: World
 
 
 async def test_an_answer_is_taken_once_and_only_from_the_owner(world: World, case: CaseView) -> None:
-    await told(world, case, "who", teller="licenses")
+    await told(world, case, "who", teller="licenses", delivery_id="wrong")
     assert (await seen(world, case)).version == case.version
     await told(world, case, "who")
     after = await seen(world, case)
@@ -128,7 +128,7 @@ async def test_an_answer_is_taken_once_and_only_from_the_owner(world: World, cas
     await told(world, case, "who", Outcome.REFUSED, attempt=7)
     assert await seen(world, case) == after
     with pytest.raises(CaseNotFound):
-        await told(world, case, "who", case_id=CASE)
+        await told(world, case, "who", case_id=CASE, delivery_id="of-nobody")
 
 
 async def test_the_full_answer_is_fetched_and_only_what_was_asked_for_is_kept(

@@ -67,7 +67,7 @@ class Walk:
         before, self.state = self.state, fold(events, self.state)
         self.history += events
         effects = effects_of(self.plan, CASE, before, self.state, events)
-        closed = {step_id for _, step_id in effects.closed_steps}
+        closed = {step_id for _, step_id in effects.closed_timers}
         self.timers = {key: timer for key, timer in self.timers.items() if key[0] not in closed and not effects.ended}
         self.timers |= {(timer.step_id, timer.kind.value): timer for timer in effects.timers}
 
