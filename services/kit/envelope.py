@@ -16,7 +16,7 @@ _CONTENT = b"application/protobuf"
 _current: ContextVar["Envelope | None"] = ContextVar("current_envelope", default=None)
 
 
-class EnvelopeMalformed(Exception):
+class EnvelopeMalformed(Exception):  # noqa: N818 - it states what is so
     """A record whose headers are no envelope: nobody of ours wrote it, and it can't be handled."""
 
 

@@ -49,7 +49,7 @@ class Relay:
                     await lead.while_leading(self._work(lead))
             except Unavailable as away:
                 get_logger().warning("relay_waits", service=self._store.service, reason=str(away), wait_seconds=wait)
-            except Exception:
+            except Exception:  # noqa: BLE001 - the relay outlives whatever happens to one batch
                 get_logger().exception("relay_broke", service=self._store.service)
             finally:
                 self.leads = self._store.relays_here = False
@@ -80,7 +80,7 @@ class Relay:
         await self._forget(lead, rows)
         return len(rows)
 
-    async def _forget(self, lead: Lead, rows: Sequence[Row[Any]]) -> None:
+    async def _forget(self, lead: Lead, rows: Sequence[Row[*tuple[Any, ...]]]) -> None:
         """By id, not by range: on PostgreSQL a lower id may be committed later."""
         async with lead.changing() as connection:
             await connection.execute(delete(self._table).where(self._table.c.id.in_([row.id for row in rows])))
@@ -96,7 +96,7 @@ class Relay:
         async with lead.changing() as connection:
             await connection.execute(delete(seen).where(seen.c.seen_time < before))
 
-    def _record(self, row: Row[Any]) -> Record:
+    def _record(self, row: Row[*tuple[Any, ...]]) -> Record:
         envelope = Envelope(
             event_id=row.event_id,
             source=self._source,

@@ -168,11 +168,7 @@ class Parked:
 
     async def blocked_keys(self, place: Place) -> set[str]:
         """Keys of one partition whose messages have to wait."""
-        query = (
-            select(self._table.c.key)
-            .where(self._here(place), self._table.c.blocking)
-            .distinct()
-        )
+        query = select(self._table.c.key).where(self._here(place), self._table.c.blocking).distinct()
         async with connected(self._engines.reading) as connection:
             return {key for (key,) in await connection.execute(query)}
 
@@ -273,7 +269,7 @@ def _headers_text(headers: tuple[tuple[str, bytes], ...]) -> str:
     return json.dumps([[name, raw.decode("latin-1")] for name, raw in headers])
 
 
-def _message(row: Row[Any]) -> ParkedMessage:
+def _message(row: Row[*tuple[Any, ...]]) -> ParkedMessage:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
     values["headers"] = tuple((name, text.encode("latin-1")) for name, text in json.loads(values["headers"]))
     return ParkedMessage(**values)

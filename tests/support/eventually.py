@@ -3,9 +3,8 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 POLL_SECONDS = 0.01

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tongban.events.v1.steps_pb2 import StepAnswered
 
 from services.kit.consumer import Consumer
 from services.kit.envelope import Envelope, service_topic
@@ -18,7 +19,6 @@ from services.kit.telemetry import Telemetry
 from tests.support.eventually import beside
 from tests.support.probe import Probe, opened, step
 from tests.support.profiles import Profile
-from tongban.events.v1.steps_pb2 import StepAnswered
 
 TOPIC = service_topic("probe")
 Trouble = Callable[[str, int, int], Awaitable[None] | None]
@@ -41,7 +41,7 @@ class Hearing:
     def parked(self) -> Parked:
         return Parked.of(self.store)
 
-    def consumer(self, worker: str = "1", **options: float) -> Consumer:
+    def consumer(self, worker: str = "1") -> Consumer:
         return Consumer(
             store=self.store,
             eventlog=self.log,
@@ -49,7 +49,6 @@ class Hearing:
             routes={StepAnswered: self.on_step_answered},
             topics=[TOPIC],
             worker=worker,
-            **options,
         )
 
     def relay(self) -> Relay:

@@ -9,6 +9,6 @@ ROOM = 2 * 1024**3
 
 
 def scratch(prefix: str) -> Path:
-    memory = Path("/dev/shm")  # noqa: S108 - a new folder with a random name in it
+    memory = Path("/dev/shm")
     roomy = memory.is_dir() and shutil.disk_usage(memory).free > ROOM
     return Path(tempfile.mkdtemp(prefix=prefix, dir=memory if roomy else None))

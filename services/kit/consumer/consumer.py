@@ -90,9 +90,7 @@ class Consumer:
     async def given(self, subscription: Subscription, places: frozenset[Place]) -> None:
         """Start a worker for each partition that came."""
         for place in places - self._workers.keys():
-            worker = Worker(
-                place, subscription, delivery=self._delivery, parked=self._parked, halt=self._halt
-            )
+            worker = Worker(place, subscription, delivery=self._delivery, parked=self._parked, halt=self._halt)
             self._workers[place] = worker
             worker.start()
         self._joined.set()
@@ -112,5 +110,5 @@ class Consumer:
                         await worker.replay()
             except Unavailable:
                 continue
-            except Exception:
+            except Exception:  # noqa: BLE001 - one message's trouble must not end the replays
                 get_logger().exception("replay_failed", service=self._service)

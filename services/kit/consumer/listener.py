@@ -62,5 +62,5 @@ class Listener:
                 await self._delivery.deliver(record, envelope)
         except EnvelopeMalformed as broken:
             get_logger().warning("event_undecodable", topic=record.topic, offset=record.offset, reason=str(broken))
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever a handler breaks with
             get_logger().exception("listener_broke", topic=record.topic, offset=record.offset)

@@ -209,9 +209,7 @@ class Worker:
             return False  # asked for still: the next round tries again
         except Exception as error:  # noqa: BLE001 - whatever a handler breaks with
             get_logger().error("replay_broke", event_id=message.event_id, type=message.type, exc_info=error)
-            await self._parked.failed_again(
-                message, reason=BROKEN, detail=_where(error), blocking=message.blocking
-            )
+            await self._parked.failed_again(message, reason=BROKEN, detail=_where(error), blocking=message.blocking)
             return False
         await self._parked.settled(message)
         self._halt.went_well()

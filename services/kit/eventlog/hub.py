@@ -75,9 +75,7 @@ class Hub:
 
     def places(self, topics: Sequence[str]) -> frozenset[Place]:
         """Every partition of these topics."""
-        return frozenset(
-            Place(topic, number) for topic in topics for number in range(self._topics.get(topic, 0))
-        )
+        return frozenset(Place(topic, number) for topic in topics for number in range(self._topics.get(topic, 0)))
 
     async def append(self, records: Sequence[Record]) -> None:
         """Append in order, durable on return, and wake whoever waits."""

@@ -55,7 +55,7 @@ class KafkaLog:
             async with asyncio.timeout(START_SECONDS):
                 await admin.start()
                 await _create(admin, missing, partitions or PARTITIONS)
-                while not await _led(admin, missing):
+                while not await _led(admin, missing):  # noqa: ASYNC110 - the broker has no event for it
                     await asyncio.sleep(0.05)
         except (KafkaError, OSError) as error:  # TimeoutError is an OSError
             raise _away(error) from error
@@ -242,5 +242,3 @@ async def _quietly(closing: Any) -> None:
             await closing
     except (KafkaError, OSError) as error:
         get_logger().debug("kafka_close_failed", error=type(error).__name__)
-
-

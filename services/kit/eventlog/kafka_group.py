@@ -67,7 +67,7 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
         self.subscription: KafkaSubscription
         self.holds: frozenset[Place] = frozenset()
 
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002
         """Before the group shares anew."""
         await self.release()
 

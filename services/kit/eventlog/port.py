@@ -81,5 +81,3 @@ class EventLog(Protocol):
         Raises:
             Unavailable: it does not.
         """
-
-

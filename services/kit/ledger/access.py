@@ -77,9 +77,7 @@ class SignedHead:
 
     def to_wire(self) -> ledger_pb2.SignedHead:
         """As the reader answers it."""
-        wire = ledger_pb2.SignedHead(
-            log=self.log, tree_size=self.tree_size, root_hash=self.root_hash, jws=self.jws
-        )
+        wire = ledger_pb2.SignedHead(log=self.log, tree_size=self.tree_size, root_hash=self.root_hash, jws=self.jws)
         wire.sign_time.FromDatetime(self.sign_time)
         return wire
 

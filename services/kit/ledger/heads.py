@@ -4,6 +4,8 @@
 import asyncio
 from typing import Final
 
+from tongban.ledger.v1 import ledger_events_pb2
+
 from services.kit.crypto import SigningKey
 from services.kit.envelope import Outgoing
 from services.kit.errors import Unavailable
@@ -11,7 +13,6 @@ from services.kit.ledger import merkle
 from services.kit.ledger.access import SignedHead, canonical, rfc3339
 from services.kit.ledger.rows import Book, Rows
 from services.kit.logs import get_logger
-from tongban.ledger.v1 import ledger_events_pb2
 
 HEAD_TYPE: Final = "tongban-head+jwt"
 SIGN_EVERY_SECONDS: Final = 60.0

@@ -144,6 +144,14 @@ class Ledger:
         """A signed head that covers every durable leaf."""
         return await self._heads.covering(None)
 
+    async def heads(self) -> tuple[SignedHead, ...]:
+        """Every head signed so far, smallest first."""
+        found: list[SignedHead] = []
+        async with self._book.reading() as connection:
+            while page := await self._rows.heads_from(connection, found[-1].tree_size + 1 if found else 0, LEAVES_MAX):
+                found += page
+        return tuple(found)
+
     def public_key(self) -> dict[str, str]:
         """The JWK that heads are verified with."""
         return self._heads.public_key()

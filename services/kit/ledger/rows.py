@@ -39,7 +39,9 @@ class Writing(Protocol):
 class Book(Protocol):
     """What the ledger needs of the store that it lives in."""
 
-    service: str
+    @property
+    def service(self) -> str:
+        """The ledger's name."""
 
     @property
     def tables(self) -> "KitTables":
@@ -168,19 +170,19 @@ class Rows:
         indexes = sorted(position for level, position in wanted if level == 0)
         for at in range(0, len(indexes), _CHUNK):
             query = select(leaf.c.index, leaf.c.leaf_hash).where(leaf.c.index.in_(indexes[at : at + _CHUNK]))
-            hashes.update({(0, index): digest for index, digest in await connection.execute(query)})
+            hashes.update({(0, row[0]): row[1] for row in await connection.execute(query)})
         inner = sorted(each for each in wanted if each[0] > 0)
         for at in range(0, len(inner), _CHUNK):
             query = select(node.c.level, node.c.position, node.c.hash).where(
                 tuple_(node.c.level, node.c.position).in_(inner[at : at + _CHUNK])
             )
-            hashes.update({(level, position): digest for level, position, digest in await connection.execute(query)})
+            hashes.update({(row.level, row.position): row.hash for row in await connection.execute(query)})
         return hashes
 
-    def _leaf(self, row: Row[Any]) -> Leaf:
+    def _leaf(self, row: Row[*tuple[Any, ...]]) -> Leaf:
         return Leaf(log=self._book.service, index=row[0], body=row[1])
 
-    def _head(self, row: Row[Any]) -> SignedHead:
+    def _head(self, row: Row[*tuple[Any, ...]]) -> SignedHead:
         sign_time: datetime = row.sign_time
         return SignedHead(
             log=self._book.service,

@@ -5,11 +5,11 @@ import json
 from typing import Any
 
 import grpc.aio
+from tongban.ledger.v1 import ledger_service_pb2 as pb
+from tongban.ledger.v1 import ledger_service_pb2_grpc
 
 from services.kit.caller import current_caller
 from services.kit.ledger.ledger import Ledger
-from tongban.ledger.v1 import ledger_service_pb2 as pb
-from tongban.ledger.v1 import ledger_service_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -20,34 +20,28 @@ class LedgerRpc(ledger_service_pb2_grpc.LedgerServiceServicer):
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    async def ListOwnLeaves(  # type: ignore[override] # the generated base is for the synchronous server
-        self, request: pb.ListOwnLeavesRequest, context: Context
-    ) -> pb.ListOwnLeavesResponse:
+    async def ListOwnLeaves(self, request: pb.ListOwnLeavesRequest, context: Context) -> pb.ListOwnLeavesResponse:
         """The calling resident's own leaves, newest first."""
         page = await self._ledger.own_leaves(current_caller().id, request.page_size, request.page_token)
         return pb.ListOwnLeavesResponse(leaves=[row.to_wire() for row in page.rows], next_page_token=page.next_token)
 
-    async def ListLeaves(  # type: ignore[override]
-        self, request: pb.ListLeavesRequest, context: Context
-    ) -> pb.ListLeavesResponse:
+    async def ListLeaves(self, request: pb.ListLeavesRequest, context: Context) -> pb.ListLeavesResponse:
         """Leaves by index."""
         leaves, next_index = await self._ledger.leaves(request.from_index, request.page_size, request.case_id)
         return pb.ListLeavesResponse(leaves=[leaf.to_wire() for leaf in leaves], next_index=next_index)
 
-    async def GetHead(  # type: ignore[override]
-        self, request: pb.GetHeadRequest, context: Context
-    ) -> pb.GetHeadResponse:
+    async def GetHead(self, request: pb.GetHeadRequest, context: Context) -> pb.GetHeadResponse:
         """A head over every durable leaf."""
         head = await self._ledger.head()
         return pb.GetHeadResponse(head=head.to_wire(), public_key_jwk=json.dumps(self._ledger.public_key()))
 
-    async def GetInclusionProof(  # type: ignore[override]
+    async def GetInclusionProof(
         self, request: pb.GetInclusionProofRequest, context: Context
     ) -> pb.GetInclusionProofResponse:
         """One leaf with its path and head."""
         return pb.GetInclusionProofResponse(proof=(await self._ledger.inclusion(request.index)).to_wire())
 
-    async def GetConsistencyProof(  # type: ignore[override]
+    async def GetConsistencyProof(
         self, request: pb.GetConsistencyProofRequest, context: Context
     ) -> pb.GetConsistencyProofResponse:
         """That a later head only adds to an earlier one."""

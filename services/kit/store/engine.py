@@ -88,9 +88,7 @@ def open_engines(url: str, *, application: str) -> Engines:
         },
     )
     event.listen(engine.sync_engine, "handle_error", _translate, retval=True)
-    return Engines(
-        dialect="postgresql", writing=engine, reading=engine.execution_options(isolation_level="AUTOCOMMIT")
-    )
+    return Engines(dialect="postgresql", writing=engine, reading=engine.execution_options(isolation_level="AUTOCOMMIT"))
 
 
 @asynccontextmanager

@@ -88,7 +88,7 @@ async def _advisory(store: Store[Any], name: str) -> AsyncIterator[Lead]:
             driver: Any = (await connection.get_raw_connection()).driver_connection
             driver.add_termination_listener(lambda _: lead.lose())
             ask = text("SELECT pg_try_advisory_lock(:key)")
-            while not (await connection.execute(ask, {"key": crc32(name.encode())})).scalar_one():
+            while not (await connection.execute(ask, {"key": crc32(name.encode())})).scalar_one():  # noqa: ASYNC110
                 await asyncio.sleep(ASK_SECONDS)
             await driver.add_listener(store.notify_channel, lambda *_: store.outbox_grown.set())
             yield lead
@@ -100,7 +100,7 @@ async def _advisory(store: Store[Any], name: str) -> AsyncIterator[Lead]:
 async def _file(store: Store[Any], name: str) -> AsyncIterator[Lead]:
     """A lock on `<database>.<name>.lock`; the kernel drops it with the process."""
     path = Path(f"{store.engines.writing.url.database}.{name}.lock")
-    with path.open("a") as file:
+    with path.open("a") as file:  # noqa: ASYNC230 - an empty file beside the database
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

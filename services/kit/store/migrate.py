@@ -46,9 +46,9 @@ async def upgrade(url: str, service: str, migrations: Path | None = None) -> Non
         _make_folder(engines)
         if await _current(engines) == known[-1]:
             return
-        async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            async with connected(engines.writing) as connection, connection.begin():
-                await connection.run_sync(_run, folder, known)
+        turn = _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+        async with turn, connected(engines.writing) as connection, connection.begin():
+            await connection.run_sync(_run, folder, known)
     except errors.DatabaseError as broken:
         if isinstance(broken, errors.ProgrammingError | errors.IntegrityError | errors.DataError):
             raise
@@ -105,5 +105,3 @@ def _run(connection: Connection, folder: Path, known: list[str]) -> None:
     with EnvironmentContext(config, scripts, fn=steps) as environment:
         environment.configure(connection=connection)
         environment.run_migrations()
-
-

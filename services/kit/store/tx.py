@@ -34,7 +34,7 @@ class Tx:
         """An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update` on either database."""
         return insert_into(self.connection, table)
 
-    async def first_sight(self, id: str) -> bool:  # noqa: A002 - the word every caller uses
+    async def first_sight(self, id: str) -> bool:
         """Whether this request or delivery has not had its effect yet; from now on it has, if this transaction commits.
 
         Two transactions with one id wait for each other: the second sees what the first did.

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from services.cli.postgres import Postgres
 from services.kit.caller import Caller, CallerKind, acting_as
 from services.kit.errors import Unavailable
-from services.kit.eventlog import open_eventlog
+from services.kit.eventlog import Record, open_eventlog
 from services.kit.ledger import Access
 from services.kit.outbox import Relay
 from tests.support.eventually import beside, eventually
-from tests.support.hearing import hearing
-from tests.support.postgres import Postgres
+from tests.support.hearing import TOPIC, hearing
 from tests.support.probe import opened
 from tests.support.profiles import Profile
 
@@ -198,17 +200,16 @@ async def test_a_connection_that_held_the_lead_is_cut_and_the_lead_is_won_again(
 async def test_everybody_hears_what_is_told_from_now_on_without_a_group(profile: Profile) -> None:
     async with hearing(profile) as service, beside(service.relay().run()):
         await service.tell(("a", 1))
-        async with service.log.tail(["tongban.probe.events.v1"]) as one:
-            async with service.log.tail(["tongban.probe.events.v1"]) as two:
-                heard: dict[str, list[str]] = {"one": [], "two": []}
+        async with service.log.tail([TOPIC]) as one, service.log.tail([TOPIC]) as two:
+            heard: dict[str, list[str]] = {"one": [], "two": []}
 
-                async def follow(name: str, records: object) -> None:
-                    async for record in records:  # type: ignore[attr-defined]
-                        heard[name].append(record.key)
+            async def follow(name: str, records: AsyncIterator[Record]) -> None:
+                async for record in records:
+                    heard[name].append(record.key)
 
-                async with beside(follow("one", one)), beside(follow("two", two)):
-                    await service.tell(("b", 1), ("c", 1))
-                    await eventually(lambda: all(sorted(keys)[-2:] == ["b", "c"] for keys in heard.values()))
+            async with beside(follow("one", one)), beside(follow("two", two)):
+                await service.tell(("b", 1), ("c", 1))
+                await eventually(lambda: all(sorted(keys)[-2:] == ["b", "c"] for keys in heard.values()))
 
 
 async def test_an_embedded_log_is_shared_by_processes_and_survives_a_kill(tmp_path: Path) -> None:
@@ -224,7 +225,6 @@ async def test_an_embedded_log_is_shared_by_processes_and_survives_a_kill(tmp_pa
         "            print(number, flush=True)\n"
         "asyncio.run(main())\n"
     )
-    import sys
 
     async with open_eventlog(url) as log:
         await log.ensure_topics(["t"])
@@ -235,7 +235,7 @@ async def test_an_embedded_log_is_shared_by_processes_and_survives_a_kill(tmp_pa
 
             async def follow() -> None:
                 async for record in records:
-                    got.append(int(record.value))
+                    got.append(int(record.value))  # noqa: PERF401 - one at a time, as they come
 
             async with beside(follow()):
                 for _ in range(50):

@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import inspect, select
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from services.cli.postgres import Postgres
 from services.kit.errors import Unavailable
 from services.kit.store import kit_tables, migrate
 from services.kit.store.engine import connected, open_engines
-from tests.support.postgres import Postgres, fresh_database
+from tests.support.postgres import fresh_database
 from tests.support.probe import Probe, fact_of, opened, resources, step
 from tests.support.probe.probe import metadata
 

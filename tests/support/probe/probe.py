@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Column, Integer, MetaData, String, Table, select
+from tongban.events.v1 import steps_pb2
 
 from services.kit.clock import Clock, utc_now
 from services.kit.crypto import Keyring, SigningKey
 from services.kit.store import BigId, Outgoing, Store, Tx, kit_tables
-from tongban.events.v1 import steps_pb2
 
 metadata = MetaData()
 kit_tables(metadata)
