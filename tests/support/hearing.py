@@ -33,8 +33,10 @@ class Hearing:
     telemetry: Telemetry
     spans: InMemorySpanExporter
     trouble: Trouble | None = None
+    wait_seconds: float = 0.1
     tries: Counter[tuple[str, int]] = field(default_factory=Counter)
     envelopes: list[Envelope] = field(default_factory=list)
+    values: list[bytes] = field(default_factory=list)
     tells_on: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
 
     @property
@@ -49,6 +51,7 @@ class Hearing:
             routes={StepAnswered: self.on_step_answered},
             topics=[TOPIC],
             worker=worker,
+            wait_seconds=self.wait_seconds,
         )
 
     def relay(self) -> Relay:
@@ -56,6 +59,7 @@ class Hearing:
 
     async def on_step_answered(self, fact: StepAnswered, envelope: Envelope) -> None:
         self.envelopes.append(envelope)
+        self.values.append(fact.SerializeToString())
         self.tries[fact.case_id, fact.attempt] += 1
         async with self.store.transaction() as tx:
             if not await tx.first_sight(envelope.event_id):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from services.kit.consumer.delivery import Delivery, Routes
 from services.kit.consumer.halt import Halt
-from services.kit.consumer.worker import Worker
+from services.kit.consumer.worker import WAIT_SECONDS, Worker
 from services.kit.errors import Unavailable
 from services.kit.eventlog import EventLog, Place, Subscription
 from services.kit.logs import get_logger
@@ -22,7 +22,10 @@ REOPEN_SECONDS_MAX: Final = 10.0
 
 
 class Consumer:
-    """Hears `topics` as member `<service>-<worker>` of group `<service>`. Create it inside the running loop, then `await run()`."""
+    """Hears `topics` as member `<service>-<worker>` of group `<service>`. Create it inside the running loop, then `await run()`.
+
+    `drain_seconds`: how long messages in hand may take at the end. `wait_seconds`: before the first retry; doubled up to 10 s.
+    """
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class Consumer:
         worker: str = "1",
         service: str = "",
         drain_seconds: float = 3.0,
+        wait_seconds: float = WAIT_SECONDS,
     ) -> None:
         self._service = service or store.service
         self._member = f"{self._service}-{worker}"
@@ -44,6 +48,7 @@ class Consumer:
         self._delivery = Delivery(self._service, routes, telemetry)
         self._halt = Halt(self._service)
         self._drain_seconds = drain_seconds
+        self._wait_seconds = wait_seconds
         self._workers: dict[Place, Worker] = {}
         self._joined = asyncio.Event()
 
@@ -90,7 +95,14 @@ class Consumer:
     async def given(self, subscription: Subscription, places: frozenset[Place]) -> None:
         """Start a worker for each partition that came."""
         for place in places - self._workers.keys():
-            worker = Worker(place, subscription, delivery=self._delivery, parked=self._parked, halt=self._halt)
+            worker = Worker(
+                place,
+                subscription,
+                delivery=self._delivery,
+                parked=self._parked,
+                halt=self._halt,
+                wait_seconds=self._wait_seconds,
+            )
             self._workers[place] = worker
             worker.start()
         self._joined.set()

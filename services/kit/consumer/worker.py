@@ -33,13 +33,21 @@ class Worker:
     """Handles the records of one partition while it is ours."""
 
     def __init__(
-        self, place: Place, subscription: Subscription, *, delivery: Delivery, parked: Parked, halt: Halt
+        self,
+        place: Place,
+        subscription: Subscription,
+        *,
+        delivery: Delivery,
+        parked: Parked,
+        halt: Halt,
+        wait_seconds: float = WAIT_SECONDS,
     ) -> None:
         self.place = place
         self._subscription = subscription
         self._delivery = delivery
         self._parked = parked
         self._halt = halt
+        self._wait = wait_seconds
         self._blocked: set[str] = set()
         self._stop = asyncio.Event()
         self._turn = asyncio.Lock()  # one message at a time, delivered or replayed
@@ -142,7 +150,7 @@ class Worker:
         await self._handle(record, envelope)
 
     async def _handle(self, record: Record, envelope: Envelope) -> None:
-        tries, wait = 0, WAIT_SECONDS
+        tries, wait = 0, self._wait
         while True:
             try:
                 await self._delivery.deliver(record, envelope)
@@ -217,7 +225,7 @@ class Worker:
         return True
 
     async def _until_available(self, ask: Callable[[], Awaitable[T]]) -> T:
-        wait = WAIT_SECONDS
+        wait = self._wait
         while True:
             try:
                 return await ask()
