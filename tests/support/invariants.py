@@ -18,6 +18,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy import text
+
 from services.cli.folder import SERVICES
 from services.cli.postgres import Postgres
 from services.cli.wiring import embedded_stores
@@ -27,7 +29,6 @@ from services.kit.ids import new_id
 from services.kit.ledger.archive import export
 from services.kit.ledger.verify import verify_export
 from services.kit.store.engine import open_engines
-from sqlalchemy import text
 from tests.support.system import System
 
 KEPT = ("identity", "licenses", "exchange")
@@ -262,7 +263,7 @@ async def _proofs_hold(system: System) -> list[Finding]:
     findings: list[Finding] = []
     with tempfile.TemporaryDirectory() as folder:
         for service in KEPT:
-            archive = Path(folder) / service
+            archive = Path(folder) / f"{service}.jsonl"
             async with system.peer(service, "spiffe://tongban/operator/platform") as peer:
                 await export(peer, archive)
             report = await asyncio.to_thread(verify_export, archive)
@@ -308,7 +309,7 @@ async def bus(system: System) -> list[Record]:
 def events_url(system: System) -> str:
     if system.profile == "embedded":
         return embedded_stores(system.folder).events
-    from services.cli.kafka import Kafka  # noqa: PLC0415 - only where there is a broker
+    from services.cli.kafka import Kafka
 
     broker = Kafka.running(system.folder.root / "kafka")
     assert broker is not None, "The broker is not running."

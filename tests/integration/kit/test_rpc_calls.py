@@ -272,7 +272,7 @@ def _reason(error: aio.AioRpcError) -> error_details_pb2.ErrorInfo:
 
 async def _served_certificate(net: Mesh) -> str:
     """Give the certificate that the server shows now, as any TLS client sees it."""
-    import ssl  # noqa: PLC0415
+    import ssl
 
     folder = net.pki / "services/exchange"
     context = ssl.create_default_context(cafile=str(net.pki / "ca.crt"))

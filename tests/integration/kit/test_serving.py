@@ -93,7 +93,7 @@ def app(seen: list[str], background: Callable[[], Any] | None = None, *, http: A
 
 async def until_ready(problems: Callable[[], Awaitable[Any]]) -> None:
     async with asyncio.timeout(10):
-        while await problems():  # noqa: ASYNC110 - checks are asked, they don't tell
+        while await problems():
             await asyncio.sleep(0.05)
 
 

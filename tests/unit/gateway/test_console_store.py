@@ -49,7 +49,7 @@ def test_an_export_is_read_with_its_tree_links_and_failures() -> None:
 def test_bytes_that_are_no_export_are_refused_and_spans_without_ids_are_counted() -> None:
     with pytest.raises(TracesMalformed):
         decode(b"\xff\xff\xff")
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest  # noqa: PLC0415
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     request = ExportTraceServiceRequest.FromString(exported())
     scopes = request.resource_spans[0].scope_spans[0]

@@ -45,7 +45,7 @@ async def test_a_token_that_does_not_hold_is_refused(header: str, reason: str) -
 
 async def test_a_right_that_is_missing_is_named_in_the_challenge() -> None:
     async with doorway() as door:
-        from services.kit.errors import RightMissing  # noqa: PLC0415
+        from services.kit.errors import RightMissing
 
         door.gateway.broken = RightMissing("This needs a right.", metadata={"right": "gateway.cases"})
         response = await door.client.get("/api/v1/cases", headers=MOTHER)

@@ -25,7 +25,7 @@ def keeper() -> Doorkeeper:
 
 
 def test_the_rule_is_read_from_the_contract() -> None:
-    from tongban.identity.v1 import identity_service_pb2  # noqa: F401, PLC0415
+    from tongban.identity.v1 import identity_service_pb2  # noqa: F401
 
     rule = rule_of("tongban.identity.v1.IdentityService", "VerifyPerson")
     assert rule == Rule(
@@ -34,7 +34,7 @@ def test_the_rule_is_read_from_the_contract() -> None:
 
 
 def test_a_method_without_a_rule_refuses_everyone() -> None:
-    from grpc_health.v1 import health_pb2  # noqa: F401, PLC0415
+    from grpc_health.v1 import health_pb2  # noqa: F401
 
     rule = rule_of("grpc.health.v1.Health", "Check")
     for kind in CallerKind:

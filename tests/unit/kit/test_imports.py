@@ -8,6 +8,6 @@ def test_the_trace_exporter_can_be_imported() -> None:
     names = {str(each.metadata["Name"]).lower() for each in distributions()}
     assert not names & {"grpcio-admin", "grpcio-csds", "xds-protos"}
     assert find_spec("opentelemetry.exporter.otlp.proto.http.trace_exporter") is not None
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
     assert OTLPSpanExporter.__name__ == "OTLPSpanExporter"
