@@ -7,6 +7,7 @@ import hashlib
 import json
 import uuid
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from services.gateway.service import (
@@ -247,6 +248,10 @@ class FakeGateway(GatewayService):
     async def accesses(self, *, page_size: int = 0, page_token: str = "") -> AccessPage:  # noqa: ARG002
         self._check()
         return AccessPage(rows=(ACCESS,), next_token="", missing=("exchange",))
+
+    async def ledger_keys(self) -> Mapping[str, Mapping[str, str]]:
+        self._check()
+        return {"identity": {"kty": "EC", "crv": "P-256", "kid": "k1"}}
 
     async def personas(self) -> tuple[PersonaView, ...]:
         self._check()

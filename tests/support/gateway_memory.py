@@ -60,6 +60,9 @@ class MemoryGatewayStore:
                 self.kept = before
                 raise
 
+    def keep(self, file: CaseFile) -> None:
+        assert self.kept.files[file.case_id].state.version >= file.state.version
+
     def digest(self, text: str) -> str:
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -172,7 +175,7 @@ class MemoryGatewayTx:
         first = self._kept.keys.setdefault((caller, key), what)
         return None if first is what else first
 
-    async def held(self, holder: str, now: datetime) -> int:
+    def _held(self, holder: str, now: datetime) -> int:
         return sum(
             1
             for task in self._kept.tasks.values()
@@ -183,10 +186,10 @@ class MemoryGatewayTx:
         )
 
     async def lease_tasks(
-        self, agency: str, operations: Sequence[str], holder: str, *, now: datetime, until: datetime, limit: int
+        self, agency: str, operations: Sequence[str], holder: str, *, now: datetime, until: datetime, most: int
     ) -> Sequence[TaskRow]:
         taken = []
-        for task in _to_take(self._kept, agency, operations, now)[:limit]:
+        for task in _to_take(self._kept, agency, operations, now)[: max(0, most - self._held(holder, now))]:
             leased = replace(task, state=TaskState.LEASED, lease_token=new_id(), lease_until=until)
             self._kept.tasks[task.task_id] = leased
             self._kept.holders[task.task_id] = holder
@@ -199,10 +202,13 @@ class MemoryGatewayTx:
     async def renew_lease(self, task_id: str, until: datetime) -> None:
         self._kept.tasks[task_id] = replace(self._kept.tasks[task_id], lease_until=until)
 
-    async def finish_task(self, task_id: str, state: TaskState, request_id: str, answer_digest: str) -> None:
-        self._kept.tasks[task_id] = replace(
-            self._kept.tasks[task_id], state=state, request_id=request_id, answer_digest=answer_digest, input={}
-        )
+    async def finish_task(self, task: TaskRow, state: TaskState, request_id: str, answer_digest: str) -> bool:
+        now = self._kept.tasks[task.task_id]
+        if now.lease_token != task.lease_token or now.state not in {TaskState.OPEN, TaskState.LEASED}:
+            return False
+        done = replace(now, state=state, request_id=request_id, answer_digest=answer_digest, input={})
+        self._kept.tasks[task.task_id] = done
+        return True
 
 
 def _meant(one: TaskRow | Timer, case_id: str, step_id: str) -> bool:

@@ -105,6 +105,9 @@ class NoLedgers:
     async def own_leaves(self, log: str, page_size: int, page_token: str) -> Page[AccessView]:  # noqa: ARG002 - the port's words
         return Page(())
 
+    async def public_key(self, log: str) -> Mapping[str, str]:  # noqa: ARG002 - the port's words
+        return {}
+
 
 @dataclass
 class World:

@@ -144,7 +144,7 @@ async def _ledgers(resident: Resident, place: Place, outcome: Outcome) -> None:
     before = len(outcome.faults)
     outcome.accesses = await resident.accesses()
     books = await auditor.fetch(place.pki, place.addresses)
-    keys = {book.log: book.jwk for book in books}
+    keys = await resident.get("/.well-known/ledger-keys.json")
     proofs: list[Callable[[], Any]] = [book.prove for book in books]
     proofs += [_proof(access, keys) for access in outcome.accesses]
     for prove in proofs:

@@ -84,6 +84,11 @@ class Resident:
         """Read anything."""
         return await self._get(path)
 
+    @property
+    def authorization(self) -> str:
+        """What this resident shows at the door."""
+        return self._http.headers["authorization"]
+
     async def send(self, method: str, path: str, body: Document | None = None, **options: Any) -> httpx.Response:
         """Send any request; the answer is not judged."""
         return await self._http.request(method, path, json=body, **options)

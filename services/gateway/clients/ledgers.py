@@ -2,6 +2,7 @@
 """The three ledgers: leaves about the resident, each with its proof."""
 
 import json
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,8 @@ from services.kit.ledger.merkle import leaf_hash
 from services.kit.paging import Page
 from services.kit.rpc.peer import Peer
 
+_KEY_SECONDS = 60.0
+
 
 class LedgerClient:
     """The ledgers of identity, licenses and exchange."""
@@ -25,12 +28,23 @@ class LedgerClient:
         self._peers = dict(peers)
         self._stubs = {log: peer.stub(LedgerServiceStub) for log, peer in peers.items()}
         self._workflows = workflows
+        self._keys: dict[str, tuple[Mapping[str, str], float]] = {}
 
     async def own_leaves(self, log: str, page_size: int, page_token: str) -> Page[AccessView]:
         """Leaves about the caller in one ledger, newest first."""
         request = pb.ListOwnLeavesRequest(page_size=page_size, page_token=page_token)
         response = await self._peers[log].call(self._stubs[log].ListOwnLeaves, request)
         return Page(tuple(self._view(one) for one in response.leaves), response.next_page_token)
+
+    async def public_key(self, log: str) -> Mapping[str, str]:
+        """The JWK that verifies the heads of one ledger; asked for at most once a minute, since asking signs a head."""
+        known = self._keys.get(log)
+        if known is not None and known[1] > time.monotonic():
+            return known[0]
+        response = await self._peers[log].call(self._stubs[log].GetHead, pb.GetHeadRequest())
+        key: Mapping[str, str] = json.loads(response.public_key_jwk)
+        self._keys[log] = (key, time.monotonic() + _KEY_SECONDS)
+        return key
 
     def _view(self, proven: ledger_pb2.ProvenLeaf) -> AccessView:
         body: Mapping[str, Any] = json.loads(proven.leaf.body)

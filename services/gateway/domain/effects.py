@@ -85,9 +85,9 @@ class Effects:
 
 
 def effects_of(  # noqa: C901 - one arm for each kind of event
-    plan: Plan, case_id: str, before: CaseState, after: CaseState, events: Sequence[Event]
+    plan: Plan, case_id: str, before: CaseState, after: CaseState, events: Sequence[Event], *, finished: str = ""
 ) -> Effects:
-    """What these events ask for. `after` is the state with them; inputs are read from it."""
+    """What these events ask for. `after` is the state with them; inputs are read from it; the task of `finished` is closed already."""
     closed: list[str] = []
     tasks: list[NewTask] = []
     timers: list[Timer] = []
@@ -131,7 +131,9 @@ def effects_of(  # noqa: C901 - one arm for each kind of event
     still_open = () if ended else tuple(tasks)
     void = () if ended else tuple(dict.fromkeys(closed))
     return Effects(
-        closed_tasks=tuple((case_id, step_id) for step_id in void if isinstance(plan.step(step_id), TaskStep)),
+        closed_tasks=tuple(
+            (case_id, step_id) for step_id in void if step_id != finished and isinstance(plan.step(step_id), TaskStep)
+        ),
         closed_timers=tuple((case_id, step_id) for step_id in void if _has_timers(plan.step(step_id))),
         ended=case_id if ended else "",
         tasks=still_open,

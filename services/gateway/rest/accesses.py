@@ -2,7 +2,7 @@
 """`/api/v1/accesses`: who used my data, with proofs."""
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from services.gateway.rest.contract import LINK, JsonRoute, PageSize, PageToken, answers, errors
 from services.gateway.rest.door import TheDoor, resident
@@ -12,6 +12,7 @@ from services.gateway.rest.shapes.base import Agency
 from services.gateway.service import AccessView
 
 router = APIRouter(route_class=JsonRoute, tags=["accesses"], dependencies=[Depends(resident)])
+public = APIRouter(route_class=JsonRoute, tags=["accesses"])
 
 
 @router.get(
@@ -30,6 +31,18 @@ async def list_accesses(
         accesses=[_access(row) for row in page.rows], next_page_token=page.next_token, missing=list(page.missing)
     )
     return Response(body.model_dump_json(), media_type="application/json", headers=next_link(request, page.next_token))
+
+
+@public.get(
+    "/.well-known/ledger-keys.json",
+    summary="The keys that verify ledger heads",
+    operation_id="get_ledger_keys",
+    response_model=dict[str, dict[str, str]],
+    responses={200: answers("One public key (JWK, RFC 7517) for each ledger, by the ledger's name."), **errors()},
+)
+async def get_ledger_keys(door: TheDoor) -> Response:
+    """The public keys behind `proof.head.jws`. Keep them: a key that changes without notice is a reason to ask."""
+    return JSONResponse(await door.service.ledger_keys(), headers={"cache-control": "public, max-age=60"})
 
 
 def _access(view: AccessView) -> Access:

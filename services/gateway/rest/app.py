@@ -69,6 +69,7 @@ def build_app(
     app.add_middleware(Watch, telemetry=telemetry, limits=limits, sample_ratio=sample_ratio)
     for room in (matters, cases, case_events, licenses, accesses, sandbox_room, oauth, health):
         app.include_router(room.router)
+    app.include_router(accesses.public)
     add_refusals(app)
     add_docs(app)
     app.router.routes.extend(console)

@@ -28,7 +28,7 @@ class Turn:
     def __init__(self, engine: "Engine", tx: GatewayTx) -> None:
         self.tx = tx
         self._engine = engine
-        self.changed: list[tuple[str, Effects]] = []
+        self.changed: list[tuple[CaseFile, Effects]] = []
 
     async def load(self, case_id: str) -> tuple[CaseFile, Plan]:
         """The case, locked, with the definition that it is pinned to. Raises CaseNotFound."""
@@ -38,8 +38,12 @@ class Turn:
         known = self._engine.workflows.known(file.state.definition)
         return file, known or self._engine.workflows.learn(await self.tx.definition(file.state.definition))
 
-    async def apply(self, file: CaseFile, plan: Plan, events: Sequence[Event], *, traceparent: str = "") -> CaseFile:
+    async def apply(
+        self, file: CaseFile, plan: Plan, events: Sequence[Event], *, traceparent: str = "", finished: str = ""
+    ) -> CaseFile:
         """Append events and carry out what they ask for, within the case's own trace. No events, no change.
+
+        `finished` is the step whose task this very transaction has closed already.
 
         Raises:
             CaseMoved: somebody else was first.
@@ -48,11 +52,11 @@ class Turn:
             return file
         state = fold(events, file.state)
         after = replace(file, state=state, traceparent=traceparent or file.traceparent)
-        effects = effects_of(plan, file.case_id, file.state, state, events)
+        effects = effects_of(plan, file.case_id, file.state, state, events, finished=finished)
         with self._engine.within_case(after):
             await self.tx.append(file, after, events)
             await self.tx.carry_out(effects, {task.role: self._engine.uscc(task.role) for task in effects.tasks})
-        self.changed.append((file.case_id, effects))
+        self.changed.append((after, effects))
         return after
 
 
@@ -112,8 +116,9 @@ class Engine:
         )
 
     def _announce(self, turn: Turn) -> None:
-        for case_id, effects in turn.changed:
-            self.bell.ring(case_key(case_id))
+        for file, effects in turn.changed:
+            self.store.keep(file)
+            self.bell.ring(case_key(file.case_id))
             if effects.timers:
                 self.bell.ring(TIMERS)
             for task in effects.tasks:

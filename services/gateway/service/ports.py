@@ -126,13 +126,13 @@ class GatewayTx(Protocol):
     async def put_timer(self, timer: Timer) -> None:
         """Set a timer."""
 
-    async def held(self, holder: str, now: datetime) -> int:
-        """How many tasks this holder has leases on."""
-
     async def lease_tasks(
-        self, agency: str, operations: Sequence[str], holder: str, *, now: datetime, until: datetime, limit: int
+        self, agency: str, operations: Sequence[str], holder: str, *, now: datetime, until: datetime, most: int
     ) -> Sequence[TaskRow]:
-        """Open tasks and tasks whose lease ran out, oldest first, now leased; skips those that others have in hand."""
+        """Open tasks and tasks whose lease ran out, oldest first, now leased, until the holder has `most` in all.
+
+        Tasks that others have in hand are passed over.
+        """
 
     async def task(self, task_id: str, *, lock: bool = False) -> TaskRow | None:
         """The task, if wanted locked until the end; then its case must be locked before."""
@@ -140,8 +140,8 @@ class GatewayTx(Protocol):
     async def renew_lease(self, task_id: str, until: datetime) -> None:
         """A longer lease."""
 
-    async def finish_task(self, task_id: str, state: TaskState, request_id: str, answer_digest: str) -> None:
-        """Answered; its input is not kept any longer."""
+    async def finish_task(self, task: TaskRow, state: TaskState, request_id: str, answer_digest: str) -> bool:
+        """Answered, if it is still held as `task` says; its input is not kept any longer."""
 
 
 class GatewayStore(Protocol):
@@ -149,6 +149,9 @@ class GatewayStore(Protocol):
 
     def transaction(self) -> AbstractAsyncContextManager[GatewayTx]:
         """All or nothing."""
+
+    def keep(self, file: CaseFile) -> None:
+        """Take note of a state that was committed just now: the next one who asks need not read it."""
 
     def digest(self, text: str) -> str:
         """A keyed digest, for comparing requests without keeping them."""
@@ -246,3 +249,6 @@ class LedgerSource(Protocol):
 
     async def own_leaves(self, log: str, page_size: int, page_token: str) -> Page[AccessView]:
         """Leaves about the caller in one ledger, newest first."""
+
+    async def public_key(self, log: str) -> Mapping[str, str]:
+        """The JWK that verifies the heads of one ledger. Needs no caller."""

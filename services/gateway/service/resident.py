@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a resident's doorway may ask; every method acts for `current_caller()`."""
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.gateway.domain.case import fold
 from services.gateway.domain.refusals import CaseNotFound, SandboxOff
-from services.gateway.service.accesses import merged
+from services.gateway.service.accesses import LOGS, merged
 from services.gateway.service.bell import case_key
 from services.gateway.service.commands import ChangeAnswers, CreateCase, SubmitCase
 from services.gateway.service.drafts import Drafts, citizen
@@ -162,6 +164,11 @@ class GatewayService:
         """Who used my data: the three ledgers merged, newest first, each leaf with its proof."""
         citizen()
         return await merged(self._sources.ledgers, _page_size(page_size), page_token)
+
+    async def ledger_keys(self) -> Mapping[str, Mapping[str, str]]:
+        """The public key (JWK) of each ledger, for whoever checks a proof. Needs no caller."""
+        keys = await asyncio.gather(*(self._sources.ledgers.public_key(log) for log in LOGS))
+        return dict(zip(LOGS, keys, strict=True))
 
     async def personas(self) -> tuple[PersonaView, ...]:
         """Lists the sandbox's personas. SANDBOX_OFF outside the sandbox. Needs no caller."""

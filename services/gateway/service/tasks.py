@@ -2,7 +2,7 @@
 """For departments: their parts of cases, by lease."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,12 +10,11 @@ from services.gateway.domain.advance import Answer, awaits, react_to_answer
 from services.gateway.domain.definition import TaskStep, canonical_json
 from services.gateway.domain.form import check_output
 from services.gateway.domain.history import Outcome
-from services.gateway.domain.plan import Plan
 from services.gateway.domain.refusals import LeaseLost, TaskNotFound, TaskNotOpen
 from services.gateway.domain.text import Text
 from services.gateway.service.bell import tasks_key
 from services.gateway.service.engine import Engine, Turn
-from services.gateway.service.ports import CaseFile, TaskRow, TaskState
+from services.gateway.service.ports import CaseMoved, TaskRow, TaskState
 from services.kit.caller import current_caller
 from services.kit.errors import RequestIdReused
 from services.kit.ids import new_id
@@ -85,18 +84,11 @@ class TaskDesk:
         digest = self._engine.store.digest(canonical_json({"output": dict(command.output)}))
 
         async def work(turn: Turn) -> str:
-            task, file, plan = await self._opened(turn, command.task_id)
-            if _repeated(task, command.request_id, digest):
-                return task.agency
-            _must_hold(task, command.lease_token)
-            step = plan.step(task.step_id)
-            if not isinstance(step, TaskStep) or not awaits(file.state, task.step_id, task.attempt):
-                raise TaskNotOpen("The case no longer asks for this task.")
-            output = check_output(step, command.output)
-            answer = Answer(task.step_id, task.attempt, Outcome.DONE, output=output)
-            events = react_to_answer(plan, task.case_id, file.state, answer, self._engine.clock())
-            await turn.tx.finish_task(task.task_id, TaskState.DONE, command.request_id, digest)
-            await turn.apply(file, plan, events)
+            task = _own(await turn.tx.task(command.task_id))
+            if not _repeated(task, command.request_id, digest):
+                _must_hold(task, command.lease_token)
+                answer = Answer(task.step_id, task.attempt, Outcome.DONE, output=dict(command.output))
+                await self._answered(turn, task, answer, TaskState.DONE, (command.request_id, digest))
             return task.agency
 
         self._free(await self._engine.transact(work))
@@ -107,34 +99,37 @@ class TaskDesk:
         digest = self._engine.store.digest(canonical_json(words))
 
         async def work(turn: Turn) -> str:
-            task, file, plan = await self._opened(turn, command.task_id)
-            if _repeated(task, command.request_id, digest):
-                return task.agency
-            _must_hold(task, command.lease_token)
-            if not awaits(file.state, task.step_id, task.attempt):
-                raise TaskNotOpen("The case no longer asks for this task.")
-            answer = Answer(task.step_id, task.attempt, Outcome.REFUSED, reason=command.reason, message=command.message)
-            events = react_to_answer(plan, task.case_id, file.state, answer, self._engine.clock())
-            await turn.tx.finish_task(task.task_id, TaskState.REFUSED, command.request_id, digest)
-            await turn.apply(file, plan, events)
+            task = _own(await turn.tx.task(command.task_id))
+            if not _repeated(task, command.request_id, digest):
+                _must_hold(task, command.lease_token)
+                answer = Answer(task.step_id, task.attempt, Outcome.REFUSED, command.reason, message=command.message)
+                await self._answered(turn, task, answer, TaskState.REFUSED, (command.request_id, digest))
             return task.agency
 
         self._free(await self._engine.transact(work))
 
-    async def _opened(self, turn: Turn, task_id: str) -> tuple[TaskRow, CaseFile, Plan]:
-        """An own task with its case. The case is locked first, as everywhere, so that nobody waits in a circle."""
-        case_id = _own(await turn.tx.task(task_id)).case_id
-        file, plan = await turn.load(case_id)
-        return _own(await turn.tx.task(task_id, lock=True)), file, plan
+    async def _answered(
+        self, turn: Turn, task: TaskRow, answer: Answer, how: TaskState, proof: tuple[str, str]
+    ) -> None:
+        """Close the task and take the answer into its case. Raises CaseMoved where the lease went over meanwhile."""
+        file, plan = await turn.load(task.case_id)
+        if not awaits(file.state, task.step_id, task.attempt):
+            if await turn.tx.task(task.task_id) != task:
+                raise CaseMoved  # Perhaps by this very request: look at the task again.
+            raise TaskNotOpen("The case no longer asks for this task.")
+        step = plan.step(task.step_id)
+        if how is TaskState.DONE and isinstance(step, TaskStep):
+            answer = replace(answer, output=check_output(step, answer.output))
+        events = react_to_answer(plan, task.case_id, file.state, answer, self._engine.clock())
+        request_id, digest = proof
+        if not await turn.tx.finish_task(task, how, request_id, digest):
+            raise CaseMoved
+        await turn.apply(file, plan, events, finished=task.step_id)
 
     async def _leased(self, agency: str, operations: Sequence[str], holder: str, most: int) -> Sequence[TaskRow]:
         now = self._engine.clock()
         async with self._engine.store.transaction() as tx:
-            room = most - await tx.held(holder, now)
-            if room <= 0:
-                return ()
-            until = now + self._lease
-            return await tx.lease_tasks(agency, operations, holder, now=now, until=until, limit=room)
+            return await tx.lease_tasks(agency, operations, holder, now=now, until=now + self._lease, most=most)
 
     def _free(self, agency: str) -> None:
         """A holder has room again."""

@@ -48,7 +48,10 @@ class Files:
         return CaseFile(case_id, row.traceparent, known)
 
     def keep(self, file: CaseFile) -> None:
-        """Remember the state for the next one who asks; only of what is committed."""
+        """Remember the state for the next one who asks; only of what is committed, and never an older one."""
+        known = self._states.get(file.case_id)
+        if known is not None and known.version > file.state.version:
+            return
         self._states[file.case_id] = file.state
         self._states.move_to_end(file.case_id)
         if len(self._states) > _KEPT_MAX:

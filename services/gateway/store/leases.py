@@ -23,14 +23,6 @@ def to_take(agency: str, operations: Sequence[str], now: datetime) -> ColumnElem
     return and_(wanted, tasks.c.operation.in_(list(operations))) if operations else wanted
 
 
-async def held(connection: AsyncConnection, holder: str, now: datetime) -> int:
-    """How many a holder has in hand."""
-    asked = select(func.count()).where(
-        tasks.c.holder == holder, tasks.c.state == TaskState.LEASED.value, tasks.c.lease_until > now
-    )
-    return int((await connection.execute(asked)).scalar_one())
-
-
 async def take(
     connection: AsyncConnection,
     agency: str,
@@ -39,16 +31,28 @@ async def take(
     *,
     now: datetime,
     until: datetime,
-    limit: int,
+    most: int,
 ) -> list[Row[Any]]:
-    """Lease up to `limit`, each with a token of its own; rows that another transaction has in hand are passed over."""
-    asked = select(tasks.c.task_id).where(to_take(agency, operations, now)).order_by(tasks.c.created).limit(limit)
-    found = (await connection.execute(asked.with_for_update(skip_locked=True))).scalars().all()
+    """Lease until the holder has `most`, each task with a token of its own; rows in other hands are passed over."""
+    mine = tasks.alias("mine")
+    held = (
+        select(func.count())
+        .where(mine.c.holder == holder, mine.c.state == TaskState.LEASED.value, mine.c.lease_until > now)
+        .scalar_subquery()
+    )
+    asked = (
+        select(tasks.c.task_id, held.label("held"))
+        .where(to_take(agency, operations, now))
+        .order_by(tasks.c.created)
+        .limit(most)
+        .with_for_update(skip_locked=True, of=tasks)
+    )
+    found = (await connection.execute(asked)).all()
     taken: list[Row[Any]] = []
-    for task_id in found:
+    for row in found[: max(0, most - found[0].held)] if found else ():
         leased = (
             update(tasks)
-            .where(tasks.c.task_id == task_id)
+            .where(tasks.c.task_id == row.task_id)
             .values(state=TaskState.LEASED.value, holder=holder, lease_token=new_id(), lease_until=until)
             .returning(tasks)
         )

@@ -36,6 +36,10 @@ class SqlGatewayStore(Store[SqlGatewayTx]):
         super().__init__(engines, runtime, encode=encode)
         self.files = Files(self.keyring)
 
+    def keep(self, file: CaseFile) -> None:
+        """Take note of a state that was committed just now."""
+        self.files.keep(file)
+
     def digest(self, text: str) -> str:
         """A keyed digest, for comparing requests without keeping them."""
         return self.keyring.digest(text.encode())

@@ -31,11 +31,16 @@ from services.kit.ids import derived_id
 from services.kit.store import Store, Tx
 from services.kit.telemetry import current_traceparent
 
+_LIVE = (TaskState.OPEN.value, TaskState.LEASED.value)
 # Built once: to build a statement costs as much as to run it.
 ADD_EVENTS = events.insert()
 MOVE_CASE = update(cases).where(cases.c.case_id == bindparam("of_case"))
 CLEAR_TIMERS = delete(timers).where(timers.c.case_id == bindparam("of_case"), timers.c.step_id == bindparam("of_step"))
-_LIVE = (TaskState.OPEN.value, TaskState.LEASED.value)
+FINISH_TASK = update(tasks).where(
+    tasks.c.task_id == bindparam("of_task"), tasks.c.lease_token == bindparam("of_token"), tasks.c.state.in_(_LIVE)
+)
+TASK = select(tasks).where(tasks.c.task_id == bindparam("of_task"))
+TASK_LOCKED = TASK.with_for_update()
 
 
 class SqlGatewayTx(Tx):
@@ -118,8 +123,8 @@ class SqlGatewayTx(Tx):
         now = self.store.clock()
         if effects.tasks:
             await self.connection.execute(tasks.insert(), [self._task(one, agencies, now) for one in effects.tasks])
-        for timer in effects.timers:
-            await self.put_timer(timer)
+        if effects.timers:
+            await self._put_timers(effects.timers)
         for notice in effects.notices:
             await self.connection.execute(
                 self.insert(notices)
@@ -167,11 +172,23 @@ class SqlGatewayTx(Tx):
 
     async def put_timer(self, timer: Timer) -> None:
         """Set it, or set it anew."""
-        values = {"attempt": timer.attempt, "due": timer.due}
+        await self._put_timers((timer,))
+
+    async def _put_timers(self, new: Sequence[Timer]) -> None:
+        statement = self.insert(timers)
+        anew = {"attempt": statement.excluded.attempt, "due": statement.excluded.due}
         await self.connection.execute(
-            self.insert(timers)
-            .values(case_id=timer.case_id, step_id=timer.step_id, kind=timer.kind.value, **values)
-            .on_conflict_do_update(index_elements=["case_id", "step_id", "kind"], set_=values)
+            statement.on_conflict_do_update(index_elements=["case_id", "step_id", "kind"], set_=anew),
+            [
+                {
+                    "case_id": one.case_id,
+                    "step_id": one.step_id,
+                    "kind": one.kind.value,
+                    "attempt": one.attempt,
+                    "due": one.due,
+                }
+                for one in new
+            ],
         )
 
     async def take_due_timer(self, now: datetime) -> Timer | None:
@@ -220,28 +237,25 @@ class SqlGatewayTx(Tx):
         )
         return None if result.rowcount == 1 else await self.remembered(caller, key)
 
-    async def held(self, holder: str, now: datetime) -> int:
-        """Leases of one holder that have not run out."""
-        return await leases.held(self.connection, holder, now)
-
     async def lease_tasks(
-        self, agency: str, operations: Sequence[str], holder: str, *, now: datetime, until: datetime, limit: int
+        self, agency: str, operations: Sequence[str], holder: str, *, now: datetime, until: datetime, most: int
     ) -> Sequence[TaskRow]:
         """Take what is there for the agency."""
-        rows = await leases.take(self.connection, agency, operations, holder, now=now, until=until, limit=limit)
+        rows = await leases.take(self.connection, agency, operations, holder, now=now, until=until, most=most)
         return [task_row(self.store.keyring, row) for row in rows]
 
     async def task(self, task_id: str, *, lock: bool = False) -> TaskRow | None:
         """The task, if wanted locked until the end."""
-        asked = select(tasks).where(tasks.c.task_id == task_id)
-        row = (await self.connection.execute(asked.with_for_update() if lock else asked)).one_or_none()
+        asked = TASK_LOCKED if lock else TASK
+        row = (await self.connection.execute(asked, {"of_task": task_id})).one_or_none()
         return task_row(self.store.keyring, row) if row else None
 
     async def renew_lease(self, task_id: str, until: datetime) -> None:
         """A longer lease."""
         await self.connection.execute(update(tasks).where(tasks.c.task_id == task_id).values(lease_until=until))
 
-    async def finish_task(self, task_id: str, state: TaskState, request_id: str, answer_digest: str) -> None:
-        """Answered: its input has served its purpose and goes."""
-        values = {"state": state.value, "request_id": request_id, "answer_digest": answer_digest, "input": b""}
-        await self.connection.execute(update(tasks).where(tasks.c.task_id == task_id).values(values))
+    async def finish_task(self, task: TaskRow, state: TaskState, request_id: str, answer_digest: str) -> bool:
+        """Answered: its input has served its purpose and goes. False where the lease went over meanwhile."""
+        given = {"state": state.value, "request_id": request_id, "answer_digest": answer_digest, "input": b""}
+        held = {"of_task": task.task_id, "of_token": task.lease_token}
+        return (await self.connection.execute(FINISH_TASK, {**given, **held})).rowcount == 1

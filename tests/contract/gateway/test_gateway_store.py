@@ -68,7 +68,7 @@ async def submitted(store: GatewayStore, plan: Plan = PLAN) -> CaseFile:
 async def leased(store: GatewayStore, holder: str = "h", *, limit: int = 10, minutes: int = 0) -> list[TaskRow]:
     now = NOW + timedelta(minutes=minutes)
     async with store.transaction() as tx:
-        found = await tx.lease_tasks(HOSPITAL, [], holder, now=now, until=now + timedelta(seconds=30), limit=limit)
+        found = await tx.lease_tasks(HOSPITAL, [], holder, now=now, until=now + timedelta(seconds=30), most=limit)
     return list(found)
 
 
@@ -156,12 +156,20 @@ async def test_a_task_is_held_by_one_until_its_lease_runs_out(store: GatewayStor
     (mine,) = await leased(store, "me")
     assert (mine.state, mine.step_id, mine.lease_until) == (TaskState.LEASED, "a", SOON)
     assert await leased(store, "you") == []
-    async with store.transaction() as tx:
-        assert await tx.held("me", NOW) == 1
-        assert await tx.held("me", SOON) == 0
     (yours,) = await leased(store, "you", minutes=1)
     assert yours.task_id == mine.task_id
     assert yours.lease_token != mine.lease_token
+
+
+async def test_a_holder_gets_no_more_than_it_can_hold(store: GatewayStore) -> None:
+    await open_case(store)
+    tasks = tuple(NewTask(CASE, f"s{n}", 1, "hospital", "do", "sample", Text("题", "T"), {"n": n}) for n in range(5))
+    async with store.transaction() as tx:
+        await tx.carry_out(Effects(tasks=tasks), AGENCIES)
+    assert len(await leased(store, "me", limit=2)) == 2
+    assert await leased(store, "me", limit=2) == []
+    assert len(await leased(store, "me", limit=3)) == 1
+    assert len(await leased(store, "me", limit=2, minutes=1)) == 2
 
 
 async def test_a_longer_lease_holds_longer(store: GatewayStore) -> None:
@@ -188,7 +196,9 @@ async def test_an_answered_task_keeps_no_input(store: GatewayStore) -> None:
     await submitted(store, PLAN)
     (task,) = await leased(store)
     async with store.transaction() as tx:
-        await tx.finish_task(task.task_id, TaskState.DONE, "q", "d")
+        assert not await tx.finish_task(replace(task, lease_token="x"), TaskState.DONE, "q", "d")
+        assert await tx.finish_task(task, TaskState.DONE, "q", "d")
+        assert not await tx.finish_task(task, TaskState.DONE, "q", "d")
         after = await tx.task(task.task_id)
     assert after is not None
     assert (after.state, after.request_id, after.answer_digest, after.input) == (TaskState.DONE, "q", "d", {})

@@ -104,6 +104,8 @@ async def test_outside_the_sandbox_there_are_no_personas() -> None:
 async def test_keys_and_metadata_are_public() -> None:
     async with doorway() as door:
         assert (await door.client.get("/.well-known/jwks.json")).json() == {"keys": []}
+        keys = (await door.client.get("/.well-known/ledger-keys.json")).json()
+        assert keys == {"identity": {"kty": "EC", "crv": "P-256", "kid": "k1"}}
         metadata = (await door.client.get("/.well-known/oauth-authorization-server")).json()
         assert metadata["issuer"] == "https://tongban.example"
         assert metadata["token_endpoint"] == "http://gateway.test/oauth/token"
