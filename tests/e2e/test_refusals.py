@@ -35,7 +35,6 @@ POLICE = "spiffe://tongban/agency/11990100000001046G"
 HOUSING = "spiffe://tongban/agency/1199010000000110X9"
 STRANGER = "spiffe://tongban/agency/91990100MA000000XX"
 SECRET = "990100188001010019"
-MEGABYTES = 10 * 1024 * 1024
 
 
 @pytest.fixture
@@ -98,10 +97,6 @@ async def test_another_shape_is_refused(mother: Resident, body: Any) -> None:
 
 async def test_an_unknown_matter_is_not_found(mother: Resident) -> None:
     await refused(mother, {"matter": "unheard_of"}, 404, "MATTER_NOT_FOUND")
-
-
-async def test_ten_megabytes_are_not_read(mother: Resident) -> None:
-    await refused(mother, {"matter": "birth", "answers": {"child_name": "x" * MEGABYTES}}, 413)
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b'{"matter": NaN}'])
