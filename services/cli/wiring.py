@@ -55,7 +55,9 @@ class Wiring:
             return self.options.agencies
         if self.options.sandbox:
             return CITY_AGENCIES
-        raise StartupError("TONGBAN_AGENCIES must name a YAML list of agencies where TONGBAN_SANDBOX is off.")
+        raise StartupError(
+            "TONGBAN_AGENCIES must name a YAML list of agencies, or TONGBAN_SANDBOX=1 ask for the synthetic city."
+        )
 
     def settings(self, service: str, worker: int = 1) -> Common:
         """The settings of one process of a service."""
