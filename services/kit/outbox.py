@@ -19,6 +19,9 @@ from services.kit.store.lead import Lead, leading
 
 BATCH_MAX: Final = 500
 POLL_SECONDS: Final = 1.0
+FORGET_SECONDS: Final = 0.05
+FORGET_MAX: Final = 100
+CLOSE_SECONDS: Final = 0.5
 WAIT_SECONDS: Final = 0.1
 WAIT_SECONDS_MAX: Final = 10.0
 SEEN_DAYS: Final = 30
@@ -57,33 +60,48 @@ class Relay:
             wait = min(wait * 2, WAIT_SECONDS_MAX)
 
     async def _work(self, lead: Lead) -> None:
-        grown = self._store.outbox_grown
-        while True:
-            grown.clear()
-            sent = await self._send_batch(lead)
-            if sent < BATCH_MAX:
-                await self._clean(lead)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_SECONDS):  # wait_for of Python 3.11 can swallow a cancellation
-                        await grown.wait()
+        """Send what is there, forget what was sent, wait for more.
 
-    async def _send_batch(self, lead: Lead) -> int:
-        """Send what has waited longest; what the log has acknowledged is deleted, what it hasn't is sent again.
-
-        A crash in between sends twice: the guard of whoever hears it makes that no second effect.
+        Forgetting waits a moment, so that facts that trickle in share one commit for it and don't compete with the
+        transactions that they cause. A crash in between sends them twice: the guard of whoever hears them makes that
+        no second effect.
         """
-        async with lead.reading() as connection:
-            rows = (await connection.execute(select(self._table).order_by(self._table.c.id).limit(BATCH_MAX))).all()
-        if not rows:
-            return 0
-        await self._eventlog.send([self._record(row) for row in rows])
-        await self._forget(lead, rows)
-        return len(rows)
+        grown = self._store.outbox_grown
+        sent: list[int] = []
+        try:
+            while True:
+                grown.clear()
+                rows = await self._unsent(lead, sent)
+                if rows:
+                    await self._eventlog.send([self._record(row) for row in rows])
+                    sent += [row.id for row in rows]
+                if len(sent) >= FORGET_MAX or not rows:
+                    await self._forget(lead, sent)
+                    sent = []
+                if len(rows) < BATCH_MAX:
+                    await self._clean(lead)
+                    with contextlib.suppress(TimeoutError):
+                        # not wait_for: that of Python 3.11 can swallow a cancellation
+                        async with asyncio.timeout(FORGET_SECONDS if sent else POLL_SECONDS):
+                            await grown.wait()
+        finally:
+            with contextlib.suppress(Unavailable, TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._forget(lead, sent)
 
-    async def _forget(self, lead: Lead, rows: Sequence[Row[*tuple[Any, ...]]]) -> None:
+    async def _unsent(self, lead: Lead, sent: Sequence[int]) -> Sequence[Row[*tuple[Any, ...]]]:
+        """What has waited longest."""
+        query = select(self._table).order_by(self._table.c.id).limit(BATCH_MAX)
+        if sent:
+            query = query.where(self._table.c.id.not_in(sent))
+        async with lead.reading() as connection:
+            return (await connection.execute(query)).all()
+
+    async def _forget(self, lead: Lead, sent: Sequence[int]) -> None:
         """By id, not by range: on PostgreSQL a lower id may be committed later."""
-        async with lead.changing() as connection:
-            await connection.execute(delete(self._table).where(self._table.c.id.in_([row.id for row in rows])))
+        if sent:
+            async with lead.changing() as connection:
+                await connection.execute(delete(self._table).where(self._table.c.id.in_(sent)))
 
     async def _clean(self, lead: Lead) -> None:
         """Once an hour, forget ids seen more than a month ago: nobody repeats a request after so long."""

@@ -9,6 +9,8 @@ from tongban.ledger.v1 import ledger_pb2
 
 ANSWERED = "answered"
 
+_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -97,7 +99,7 @@ class ProvenLeaf:
 
 def canonical(members: dict[str, object]) -> bytes:
     """Canonical JSON: sorted keys, no spaces, UTF-8. The same members give the same bytes everywhere."""
-    return json.dumps(members, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _encoder.encode(members).encode()
 
 
 def rfc3339(moment: datetime) -> str:

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import Row, Table, select, tuple_, update
+from sqlalchemy import Executable, Row, Table, bindparam, insert, literal_column, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,6 +17,7 @@ from services.kit.ledger.access import Entry, Leaf, Receipt, SignedHead
 from services.kit.ledger.merkle import HASH_SIZE, Frontier, Node, Span
 
 if TYPE_CHECKING:
+    from services.kit.store.statement import Prepared
     from services.kit.store.tables import KitTables
 
 _CHUNK = 400
@@ -55,6 +56,9 @@ class Book(Protocol):
     def keyring(self) -> Keyring:
         """Pseudonyms come from here."""
 
+    def prepared(self, statement: Executable, *names: str) -> "Prepared":
+        """A statement of the hot path."""
+
     def transaction(self) -> AbstractAsyncContextManager[Any]:
         """A `Writing` that commits at the end of the block."""
 
@@ -68,41 +72,38 @@ class Rows:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._tables = book.tables
+        leaf, node, frontier = self._tables.ledger_leaf, self._tables.ledger_node, self._tables.ledger_frontier
+        known = select(frontier.c.size, frontier.c.peaks).where(frontier.c.id == literal_column("1"))
+        self._frontier = book.prepared(known)
+        self._frontier_locked = book.prepared(known.with_for_update())
+        self._move_frontier = book.prepared(
+            update(frontier)
+            .where(frontier.c.id == literal_column("1"))
+            .values(size=bindparam("size"), peaks=bindparam("peaks")),
+            "size",
+            "peaks",
+        )
+        self._add_leaf = book.prepared(insert(leaf), "index", "body", "leaf_hash", "subject", "case_id")
+        self._add_node = book.prepared(insert(node), "level", "position", "hash")
 
     async def append(self, connection: AsyncConnection, entries: Sequence[Entry]) -> list[Receipt]:
         """Give the entries their places at the end of the tree; the frontier is locked until the transaction ends."""
         frontier = await self.frontier(connection, lock=True)
         leaves, nodes, receipts = [], [], []
         for entry in entries:
-            index = frontier.size
-            leaves.append(
-                {
-                    "index": index,
-                    "body": entry.body,
-                    "leaf_hash": entry.leaf_hash,
-                    "subject": entry.subject,
-                    "case_id": entry.case_id,
-                }
-            )
-            nodes += [
-                {"level": level, "position": position, "hash": node}
-                for level, position, node in frontier.add(entry.leaf_hash)
-            ]
-            receipts.append(Receipt(log=self._book.service, index=index, leaf_hash=entry.leaf_hash))
-        await connection.execute(self._tables.ledger_leaf.insert(), leaves)
-        if nodes:
-            await connection.execute(self._tables.ledger_node.insert(), nodes)
-        table = self._tables.ledger_frontier
-        await connection.execute(
-            update(table).where(table.c.id == 1).values(size=frontier.size, peaks=b"".join(frontier.peaks))
-        )
+            leaves.append((frontier.size, entry.body, entry.leaf_hash, entry.subject, entry.case_id))
+            receipts.append(Receipt(log=self._book.service, index=frontier.size, leaf_hash=entry.leaf_hash))
+            nodes += frontier.add(entry.leaf_hash)
+        await self._add_leaf.many(connection, leaves)
+        await self._add_node.many(connection, nodes)
+        await self._move_frontier.one(connection, frontier.size, b"".join(frontier.peaks))
         return receipts
 
     async def frontier(self, connection: AsyncConnection, *, lock: bool = False) -> Frontier:
         """The tree's right edge; locked, it is ours until the transaction ends. The schema comes with the empty tree's."""
-        table = self._tables.ledger_frontier
-        query = select(table.c.size, table.c.peaks).where(table.c.id == 1)
-        size, peaks = (await connection.execute(query.with_for_update() if lock else query)).one()
+        query = self._frontier_locked if lock else self._frontier
+        found: Any = (await query.one(connection)).one()
+        size, peaks = found
         return Frontier(size, [peaks[at : at + HASH_SIZE] for at in range(0, len(peaks), HASH_SIZE)])
 
     async def leaves(self, connection: AsyncConnection, indexes: Sequence[int]) -> list[Leaf]:

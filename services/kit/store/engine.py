@@ -2,6 +2,7 @@
 """Connections to either database, and the one place where their troubles become `Unavailable`."""
 
 import asyncio
+import functools
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from sqlalchemy import exc as errors
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.kit.errors import Unavailable
+from services.kit.store import inline
 
 BUSY_SECONDS: Final = 5.0
 CONNECT_SECONDS: Final = 5.0
@@ -134,13 +136,11 @@ def _sqlite(url: URL, *, readers: int) -> AsyncEngine:
         pool_size=readers or 1,
         max_overflow=0,
         pool_timeout=30.0,
-        connect_args={"timeout": BUSY_SECONDS},
+        async_creator=functools.partial(inline.connect, str(url.database), busy_seconds=BUSY_SECONDS),
     )
 
     def connected(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # we begin ourselves, below
         cursor = connection.cursor()
-        cursor.execute("PRAGMA busy_timeout=5000")
         if not readers:
             cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")

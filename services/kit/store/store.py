@@ -8,7 +8,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast
 
-from sqlalchemy import MetaData
+from sqlalchemy import Executable, MetaData
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.clock import Clock
@@ -17,6 +18,7 @@ from services.kit.envelope import Outgoing
 from services.kit.ledger.ledger import Ledger
 from services.kit.store import migrate
 from services.kit.store.engine import Engines, connected, open_engines
+from services.kit.store.statement import Prepared
 from services.kit.store.tables import KitTables, kit_tables
 from services.kit.store.tx import Tx
 
@@ -81,6 +83,8 @@ class Store(Generic[TxT]):
         self.keyring = runtime.keyring
         self.database = runtime.settings.database
         self.tables: KitTables = kit_tables(self.metadata)
+        insert = postgresql.insert if engines.dialect == "postgresql" else sqlite.insert
+        self.guard = insert(self.tables.seen).on_conflict_do_nothing()
         self.ledger = Ledger(self, signing_key=runtime.signing_key)
         self.outbox_grown = asyncio.Event()
         self.relays_here = False
@@ -106,6 +110,10 @@ class Store(Generic[TxT]):
     def dialect(self) -> str:
         """`sqlite` or `postgresql`; asked only inside the kit."""
         return self.engines.dialect
+
+    def prepared(self, statement: Executable, *names: str) -> Prepared:
+        """A statement of a hot path, compiled once; see `statement.py`."""
+        return Prepared(statement, *names)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[TxT]:

@@ -39,10 +39,7 @@ class Tx:
 
         Two transactions with one id wait for each other: the second sees what the first did.
         """
-        seen = self.store.tables.seen
-        result = await self.connection.execute(
-            self.insert(seen).values(id=id, seen_time=self.store.clock()).on_conflict_do_nothing()
-        )
+        result = await self.connection.execute(self.store.guard, {"id": id, "seen_time": self.store.clock()})
         return result.rowcount == 1
 
     async def record(self, fact: object) -> None:
