@@ -2,7 +2,7 @@
 """Both profiles through one suite: `async def test_...(profile)` runs on SQLite files, and on Kafka with PostgreSQL."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,14 +37,26 @@ class Profile:
 
 @pytest.fixture(params=["embedded", "full"])
 async def profile(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Profile]:
-    async with AsyncExitStack() as stack:
-        if request.param == "embedded":
+    if request.param == "embedded":
+        async with AsyncExitStack() as stack:
             yield Profile("embedded", tmp_path, f"sqlite:///{tmp_path}/events.sqlite", None, None, stack)
-            return
-        postgres: Postgres = request.getfixturevalue("postgres")
-        broker: Broker = request.getfixturevalue("kafka")
-        await wipe(broker.url)
-        yield Profile("full", tmp_path, broker.url, postgres, broker, stack)
+    else:
+        async with _full(request.getfixturevalue("postgres"), request.getfixturevalue("kafka"), tmp_path) as opened:
+            yield opened
+
+
+@pytest.fixture
+async def full(postgres: Postgres, kafka: Broker, tmp_path: Path) -> AsyncIterator[Profile]:
+    """The full profile alone, for what only its parts can suffer."""
+    async with _full(postgres, kafka, tmp_path) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def _full(postgres: Postgres, kafka: Broker, folder: Path) -> AsyncIterator[Profile]:
+    async with AsyncExitStack() as stack:
+        await wipe(kafka.url)
+        yield Profile("full", folder, kafka.url, postgres, kafka, stack)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -14,6 +14,7 @@ from services.kit.ledger import Access
 from services.kit.outbox import Relay
 from tests.support.eventually import beside, eventually
 from tests.support.hearing import TOPIC, hearing
+from tests.support.kafka import Broker
 from tests.support.probe import opened
 from tests.support.profiles import Profile
 
@@ -109,10 +110,8 @@ async def test_a_second_relay_waits_and_takes_over(profile: Profile) -> None:
             await eventually(handled)
 
 
-async def test_the_broker_is_killed_and_comes_back_and_everything_goes_on(profile: Profile) -> None:
-    if profile.kafka is None:
-        pytest.skip("The embedded log has no broker.")
-    async with hearing(profile) as service:
+async def test_the_broker_is_killed_and_comes_back_and_everything_goes_on(full: Profile, kafka: Broker) -> None:
+    async with hearing(full) as service:
         consumer = service.consumer()
         async with beside(service.relay().run()), beside(consumer.run()):
             await consumer.joined()
@@ -122,13 +121,13 @@ async def test_the_broker_is_killed_and_comes_back_and_everything_goes_on(profil
                 return len(await service.store.effects()) == 10 * turns
 
             await eventually(lambda: handled(1))
-            await asyncio.to_thread(profile.kafka.kill)
+            await asyncio.to_thread(kafka.kill)
             await service.tell(*((f"k{key}", 2) for key in range(10)))
             await asyncio.sleep(5)
             with pytest.raises(Unavailable):
                 await service.log.ready()
             await service.tell(*((f"k{key}", 3) for key in range(10)))
-            await asyncio.to_thread(profile.kafka.start)
+            await asyncio.to_thread(kafka.start)
             await eventually(lambda: handled(3), 90)
             await service.tell(*((f"k{key}", 4) for key in range(10)))
             await eventually(lambda: handled(4), 60)
@@ -136,23 +135,19 @@ async def test_the_broker_is_killed_and_comes_back_and_everything_goes_on(profil
             assert await service.effects_of(f"k{key}") == [1, 2, 3, 4]
 
 
-async def test_a_service_starts_while_the_broker_is_away(profile: Profile) -> None:
-    if profile.kafka is None:
-        pytest.skip("The embedded log has no broker.")
-    profile.kafka.kill()
+async def test_a_service_starts_while_the_broker_is_away(full: Profile, kafka: Broker) -> None:
+    kafka.kill()
     try:
-        async with open_eventlog(profile.events) as log:
+        async with open_eventlog(full.events) as log:
             with pytest.raises(Unavailable):
                 await log.ensure_topics(["tongban.probe.events.v1"])
     finally:
-        profile.kafka.start()
+        kafka.start()
 
 
-async def test_the_database_goes_away_and_comes_back_and_everything_goes_on(profile: Profile) -> None:
-    if profile.postgres is None:
-        pytest.skip("SQLite is a file.")
+async def test_the_database_goes_away_and_comes_back_and_everything_goes_on(full: Profile, postgres: Postgres) -> None:
     caller = Caller(kind=CallerKind.SERVICE, id="probe")
-    async with hearing(profile) as service:
+    async with hearing(full) as service:
         consumer = service.consumer()
         async with beside(service.relay().run()), beside(consumer.run()):
             await consumer.joined()
@@ -163,13 +158,13 @@ async def test_the_database_goes_away_and_comes_back_and_everything_goes_on(prof
 
             await eventually(lambda: handled(1))
             await service.log.send([])
-            profile.postgres.stop()
+            postgres.stop()
             with pytest.raises(Unavailable):
                 await service.tell(("a", 2), ("b", 2))
             with acting_as(caller), pytest.raises(Unavailable):
                 await service.store.ledger.append(Access("verify", "s1", "birth", "law"))
             await asyncio.sleep(2)
-            Postgres.start(profile.postgres.folder)
+            Postgres.start(postgres.folder)
             await service.tell(("a", 2), ("b", 2))
             await eventually(lambda: handled(2), 60)
             with acting_as(caller):
@@ -177,10 +172,8 @@ async def test_the_database_goes_away_and_comes_back_and_everything_goes_on(prof
         assert await service.effects_of("a") == [1, 2]
 
 
-async def test_a_connection_that_held_the_lead_is_cut_and_the_lead_is_won_again(profile: Profile) -> None:
-    if profile.postgres is None:
-        pytest.skip("SQLite's lead is a file lock.")
-    async with hearing(profile) as service:
+async def test_a_connection_that_held_the_lead_is_cut_and_the_lead_is_won_again(full: Profile) -> None:
+    async with hearing(full) as service:
         relay = service.relay()
         async with beside(relay.run()), beside(service.consumer().run()):
             await eventually(lambda: relay.leads)
