@@ -4,7 +4,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import httpx
@@ -15,6 +15,10 @@ from tests.support.system import System
 
 MOTHERS = [f"mother-{number}" for number in range(1, 7)]
 _AGAIN_SECONDS = 0.2
+
+
+class FormIncompleteError(Exception):
+    """A prefilled answer is missing."""
 
 
 class Births:
@@ -32,15 +36,13 @@ class Births:
         """So many residents at once, one case after the other, until the block ends."""
         births = cls(system)
         await births.know_samples()
-        living = [asyncio.create_task(births._live(MOTHERS[index % len(MOTHERS)])) for index in range(residents)]
-        try:
-            yield births
-        finally:
-            for task in living:
-                task.cancel()
-            for task in living:
-                with suppress(asyncio.CancelledError):
-                    await task
+        async with asyncio.TaskGroup() as group:  # A resident who is refused ends the round, loudly.
+            living = [group.create_task(births._live(MOTHERS[index % len(MOTHERS)])) for index in range(residents)]
+            try:
+                yield births
+            finally:
+                for task in living:
+                    task.cancel()
 
     async def know_samples(self) -> None:
         async with self._system.http() as http:
@@ -66,14 +68,25 @@ class Births:
         case_id = str(draft["id"])
         assert case_id not in self.drafts, "Another key gave the same case."
         self.drafts.add(case_id)
-        await self._until_ok(lambda: self._post(http, persona, f"/api/v1/cases/{case_id}/submit", submitting, None))
+        await self._until_ok(lambda: self._submit(http, persona, case_id, submitting))
         self.submitted.append(case_id)
         return case_id
+
+    async def _submit(self, http: httpx.AsyncClient, persona: str, case_id: str, key: str) -> dict[str, Any]:
+        try:
+            return await self._post(http, persona, f"/api/v1/cases/{case_id}/submit", key, None)
+        except FormIncompleteError:
+            # The register that prefills was away when the draft was made; saving the draft asks it again.
+            answer = await http.patch(f"/api/v1/cases/{case_id}", json={"answers": {}})
+            answer.raise_for_status()
+            raise
 
     async def _post(self, http: httpx.AsyncClient, persona: str, path: str, key: str, body: Any) -> dict[str, Any]:
         answer = await http.post(path, json=body, headers={"idempotency-key": key})
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             http.headers["authorization"] = f"Bearer {await issue_token(http, persona)}"
+        if answer.status_code == httpx.codes.BAD_REQUEST and answer.json().get("reason") == "ANSWERS_MISSING":
+            raise FormIncompleteError
         if answer.is_client_error and answer.status_code not in {401, 408, 429}:
             raise AssertionError(f"{path}: {answer.status_code} {answer.text[:500]}")
         result: dict[str, Any] = answer.raise_for_status().json()
@@ -85,7 +98,7 @@ class Births:
         while True:
             try:
                 return await call()
-            except (httpx.HTTPError, OSError, LookupError):
+            except (httpx.HTTPError, OSError, LookupError, FormIncompleteError):
                 await asyncio.sleep(_AGAIN_SECONDS)
             except Exception as error:
                 if type(error).__name__ != "DoorRefused" or getattr(error, "status", 0) < 500:
