@@ -1,4 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of every room."""
+"""Fixtures of every room, and how the run ends."""
+
+import os
+import sys
+
+import pytest
 
 pytest_plugins = ["tests.support.kafka", "tests.support.postgres", "tests.support.profiles"]
+
+_ended: list[int] = []
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    _ended.append(int(exitstatus))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """Leave at once, as our processes do (services/kit/ending.py): at its own end the interpreter can wait for gRPC for ever."""
+    if _ended:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_ended[-1])

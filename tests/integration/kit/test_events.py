@@ -214,6 +214,9 @@ async def test_a_poison_event_is_parked_at_once_and_stops_nobody(profile: Profil
                 pack(good, b"\xff\xff\xff\xff not protobuf"),
                 Record(topic=TOPIC, key="a", value=b"no envelope at all"),
                 Record(topic=TOPIC, key="a", value=b"", headers=(("ce_id", b"\xff\xfe"),)),
+                Record(topic=TOPIC, key="a\x00" * 300, value=b"\x00", headers=(("ce_id", b"\x00"),)),
+                pack(replace(good, event_id="\x00", type="\x00" * 300, subject="\x00"), b""),
+                pack(replace(good, event_id="poison\x00" * 100), b"\xff\xff\xff\xff"),
             ]
         )
         await service.tell(("a", 1))
@@ -222,7 +225,7 @@ async def test_a_poison_event_is_parked_at_once_and_stops_nobody(profile: Profil
             return await service.effects_of("a") == [1]
 
         await eventually(flows)
-        assert [each.reason for each in (await service.parked.list()).rows] == [UNDECODABLE] * 3
+        assert [each.reason for each in (await service.parked.list()).rows] == [UNDECODABLE] * 5
 
 
 async def test_facts_that_nobody_wants_are_skipped(profile: Profile) -> None:

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from services.cli.demo.credential import CredentialBroken, check
 from services.kit.certificates import CertificateAuthority
 
-NOW = datetime.now(UTC)
+NOW = datetime.now(UTC) + timedelta(hours=1)
+"""Later than any certificate that a test makes, however long the tests before it took."""
 USCC = "1299010000000102XJ"
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import base64
 import hashlib
-import multiprocessing
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,19 +78,20 @@ def test_key_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
 
-def _opened(folder: Path, answers: "multiprocessing.Queue[tuple[str, str]]") -> None:
-    answers.put((Keyring.open(folder).pseudonym("s"), SigningKey.open(folder, "token").kid))
+OPENED = """
+import sys
+from pathlib import Path
+from services.kit.crypto import Keyring, SigningKey
+folder = Path(sys.argv[1])
+print(Keyring.open(folder).pseudonym("s"), SigningKey.open(folder, "token").kid)
+"""
 
 
 def test_processes_that_start_at_once_agree_on_their_keys(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    answers: multiprocessing.Queue[tuple[str, str]] = context.Queue()
-    processes = [context.Process(target=_opened, args=(tmp_path / "keys", answers)) for _ in range(6)]
-    for process in processes:
-        process.start()
-    found = {answers.get(timeout=20) for _ in processes}
-    for process in processes:
-        process.join()
+    command = [sys.executable, "-c", OPENED, str(tmp_path / "keys")]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    found = {process.communicate(timeout=60)[0] for process in processes}
+    assert [process.returncode for process in processes] == [0] * 6
     assert len(found) == 1
 
 
