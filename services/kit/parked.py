@@ -28,6 +28,7 @@ BEHIND: Final = "BEHIND"
 PAGE_SIZE: Final = 50
 PAGE_SIZE_MAX: Final = 500
 DETAIL_MAX: Final = 500
+TEXT_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +155,19 @@ class Parked:
     async def park_behind(self, record: Record, envelope: Envelope) -> bool:
         """Keep a message behind the one that blocks its key; False where nothing blocks it any more.
 
-        The blocking row is locked meanwhile: an operator who drops it at this moment also finds the new one.
+        The blocking row is locked meanwhile: an operator who drops it at this moment also finds the new one. A repeat
+        of an event that has had its effect needs no place.
         """
         place = Place(record.topic, record.partition)
-        head = select(self._table.c.id).where(self._here(place), self._table.c.key == record.key[:200])
+        head = select(self._table.c.id).where(self._here(place), self._table.c.key == parked_key(record))
         head = head.where(self._table.c.blocking).order_by(self._table.c.id).limit(1).with_for_update()
         row = self._row(record, envelope, reason=BEHIND, detail="", blocking=True, attempts=0)
         async with self._changing() as connection:
             if (await connection.execute(head)).one_or_none() is None:
                 return False
+            seen = select(self._seen.c.id).where(self._seen.c.id == envelope.event_id)
+            if (await connection.execute(seen)).one_or_none() is not None:
+                return True
             await connection.execute(insert_into(connection, self._table).values(row).on_conflict_do_nothing())
         return True
 
@@ -229,12 +234,12 @@ class Parked:
     ) -> dict[str, object]:
         event_id = envelope.event_id if envelope else f"{record.topic}/{record.partition}/{record.offset}"
         return {
-            "event_id": event_id[:200],
+            "event_id": _text(event_id),
             "topic": record.topic,
             "partition": record.partition,
             "offset": record.offset,
-            "key": record.key[:200],
-            "type": (envelope.type if envelope else "")[:200],
+            "key": parked_key(record),
+            "type": _text(envelope.type if envelope else ""),
             "value": record.value,
             "headers": _headers_text(record.headers),
             "reason": reason[:100],
@@ -263,6 +268,16 @@ async def open_parked(url: str, *, clock: Clock = utc_now) -> AsyncIterator[Park
         yield Parked(engines, kit_tables(MetaData()), clock)
     finally:
         await engines.close()
+
+
+def parked_key(record: Record) -> str:
+    """A record's key as it is kept here, whoever wrote it."""
+    return _text(record.key)
+
+
+def _text(foreign: str) -> str:
+    """What both databases take: no NUL, bounded."""
+    return foreign.replace("\x00", "\ufffd")[:TEXT_MAX]
 
 
 def _headers_text(headers: tuple[tuple[str, bytes], ...]) -> str:

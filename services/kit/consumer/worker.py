@@ -14,7 +14,7 @@ from services.kit.envelope import Envelope, EnvelopeMalformed, unpack
 from services.kit.errors import Refusal, Unavailable
 from services.kit.eventlog import Place, Record, Subscription
 from services.kit.logs import get_logger
-from services.kit.parked import BROKEN, UNDECODABLE, Parked, ParkedMessage
+from services.kit.parked import BROKEN, UNDECODABLE, Parked, ParkedMessage, parked_key
 
 T = TypeVar("T")
 
@@ -98,9 +98,20 @@ class Worker:
     async def _run(self) -> None:
         with contextlib.suppress(Stopping):
             self._blocked = await self._until_available(lambda: self._parked.blocked_keys(self.place))
+            wait = self._wait
             while not self._stop.is_set():
                 await self._halt.gate()
-                await self._batch()
+                try:
+                    await self._batch()
+                    wait = self._wait
+                except Stopping:
+                    raise
+                except Exception as error:  # noqa: BLE001 - not the handler: our own rows; never in silence, never lost
+                    get_logger().error(
+                        "partition_broke", topic=self.place.topic, partition=self.place.partition, exc_info=error
+                    )
+                    await self._pause(wait)
+                    wait = min(wait * 2, WAIT_SECONDS_MAX)
 
     async def _batch(self) -> None:
         records = await self._until_available(
@@ -117,6 +128,8 @@ class Worker:
                     await self._settle(record)
                 done = record.offset + 1
         finally:
+            if done <= records[-1].offset:
+                self._subscription.rewind(self.place, max(done, records[0].offset))
             if done >= 0:
                 await self._subscription.commit(self.place, done)
             self._busy = False
@@ -143,10 +156,10 @@ class Worker:
             return
         if not self._delivery.knows(envelope.type):
             return
-        if record.key in self._blocked:
+        if parked_key(record) in self._blocked:
             if await self._until_available(lambda: self._parked.park_behind(record, envelope)):
                 return
-            self._blocked.discard(record.key)
+            self._blocked.discard(parked_key(record))
         await self._handle(record, envelope)
 
     async def _handle(self, record: Record, envelope: Envelope) -> None:
@@ -171,7 +184,7 @@ class Worker:
                     await self._park(
                         record, envelope, reason=BROKEN, detail=_where(error), blocking=True, attempts=tries
                     )
-                    self._blocked.add(record.key)
+                    self._blocked.add(parked_key(record))
                     return
                 _log_wait("event_retried", envelope, wait, reason=type(error).__name__)
             else:

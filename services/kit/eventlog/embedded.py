@@ -43,6 +43,10 @@ class EmbeddedSubscription:
         """See `Subscription.commit`."""
         self._hub.commit(self._group, place, offset)
 
+    def rewind(self, place: Place, offset: int) -> None:
+        """See `Subscription.rewind`."""
+        self._positions[place] = offset
+
     async def lost(self) -> None:
         """A file does not break off."""
         await asyncio.get_running_loop().create_future()

@@ -2,6 +2,7 @@
 """One member of a Kafka consumer group, with static membership: a restart moves no partition."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -53,6 +54,11 @@ class KafkaSubscription:
                 partition=place.partition,
                 reason=type(error).__name__,
             )
+
+    def rewind(self, place: Place, offset: int) -> None:
+        """See `Subscription.rewind`."""
+        with contextlib.suppress(KafkaError):  # no longer ours: whoever has it begins where we committed
+            self._consumer.seek(TopicPartition(place.topic, place.partition), offset)
 
     async def lost(self) -> None:
         """See `Subscription.lost`."""

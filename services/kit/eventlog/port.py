@@ -50,6 +50,9 @@ class Subscription(Protocol):
     async def commit(self, place: Place, offset: int) -> None:
         """Everything below `offset` is handled. A commit that fails is no harm: it will be delivered again."""
 
+    def rewind(self, place: Place, offset: int) -> None:
+        """Deliver from `offset` again."""
+
     async def lost(self) -> None:
         """Return when this subscription has broken and has to be opened anew."""
 

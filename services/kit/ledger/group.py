@@ -45,10 +45,13 @@ class GroupCommit:
             )
         return await done
 
-    async def drained(self) -> None:
-        """Return when nothing waits any more."""
-        while self._committer is not None:
-            await asyncio.wait([self._committer])
+    async def drained(self, seconds: float) -> None:
+        """Return when nothing waits any more; whoever still waits after `seconds` is told that the ledger is closing."""
+        if self._committer is not None:
+            _, late = await asyncio.wait([self._committer], timeout=seconds)
+            for task in late:
+                task.cancel()
+                await asyncio.wait([task])
 
     async def _commit(self) -> None:
         try:

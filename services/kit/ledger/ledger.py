@@ -22,6 +22,7 @@ from services.kit.paging import Page, decode_token, encode_token
 PAGE_SIZE = 50
 PAGE_SIZE_MAX = 200
 LEAVES_MAX = 1000
+CLOSE_SECONDS = 2.0
 
 
 class Account:
@@ -219,7 +220,7 @@ class Ledger:
             keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await keeper
-            await self._group.drained()
+            await self._group.drained(CLOSE_SECONDS)
 
     async def _proven(self, leaves: Sequence[Leaf]) -> list[ProvenLeaf]:
         head = await self._heads.covering(max(leaf.index for leaf in leaves))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One transaction: the change, the ids it answers to, the facts it tells and the uses of personal data it stands for."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
@@ -15,6 +15,9 @@ from services.kit.telemetry import current_traceparent
 
 if TYPE_CHECKING:
     from services.kit.store.store import Store
+
+KEY_CHARACTERS_MAX: Final = 200
+FACT_BYTES_MAX: Final = 512 * 1024  # the broker takes a mebibyte
 
 
 class Tx:
@@ -49,13 +52,16 @@ class Tx:
         the order of the changes.
         """
         outgoing = fact if isinstance(fact, Outgoing) else self.store.encode(fact)
+        value = outgoing.message.SerializeToString(deterministic=True)
+        if not 0 < len(outgoing.key) <= KEY_CHARACTERS_MAX or len(value) > FACT_BYTES_MAX:
+            raise ValueError(f"A fact needs a key of 1 to {KEY_CHARACTERS_MAX} characters and at most 512 KiB.")
         cause = current_envelope()
         self._facts.append(
             {
                 "event_id": new_id(),
                 "type": outgoing.message.DESCRIPTOR.full_name,
                 "key": outgoing.key,
-                "value": outgoing.message.SerializeToString(deterministic=True),
+                "value": value,
                 "occur_time": self.store.clock(),
                 "traceparent": current_traceparent(),
                 "correlation": outgoing.correlation or (cause.correlation if cause else ""),
