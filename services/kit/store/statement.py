@@ -3,7 +3,7 @@
 
 SQLAlchemy builds, keys and binds a statement anew for every execution, 0.1 to 0.3 ms of Python each, and some 10 us for
 each row of many. Where every answer waits for a statement (the ledger), that is skipped. Parameters go to the driver as
-they are: only for integers, text and bytes.
+they are: integers, text and bytes; a moment as `Store.stored` gives it.
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,10 @@ class Prepared:
 
     async def many(self, connection: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Execute for each row."""
-        sql, order = self._sql(connection)
-        if rows:
+        if len(rows) == 1:
+            await self.one(connection, *rows[0])
+        elif rows:
+            sql, order = self._sql(connection)
             await connection.exec_driver_sql(sql, list(rows) if order is None else [_in(order, row) for row in rows])
 
     def _sql(self, connection: AsyncConnection) -> tuple[str, list[int] | None]:

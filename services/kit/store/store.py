@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast
 
@@ -20,7 +21,8 @@ from services.kit.store import migrate
 from services.kit.store.engine import Engines, connected, open_engines
 from services.kit.store.statement import Prepared
 from services.kit.store.tables import KitTables, kit_tables
-from services.kit.store.tx import Tx
+from services.kit.store.tx import OUTBOX_COLUMNS, Tx
+from services.kit.store.types import in_utc
 
 TxT = TypeVar("TxT", bound=Tx)
 Encode = Callable[[Any], Outgoing]
@@ -84,7 +86,8 @@ class Store(Generic[TxT]):
         self.database = runtime.settings.database
         self.tables: KitTables = kit_tables(self.metadata)
         insert = postgresql.insert if engines.dialect == "postgresql" else sqlite.insert
-        self.guard = insert(self.tables.seen).on_conflict_do_nothing()
+        self.guard = Prepared(insert(self.tables.seen).on_conflict_do_nothing(), "id", "seen_time")
+        self.outbox = Prepared(self.tables.outbox.insert().inline(), *OUTBOX_COLUMNS)
         self.ledger = Ledger(self, signing_key=runtime.signing_key)
         self.outbox_grown = asyncio.Event()
         self.relays_here = False
@@ -114,6 +117,11 @@ class Store(Generic[TxT]):
     def prepared(self, statement: Executable, *names: str) -> Prepared:
         """A statement of a hot path, compiled once; see `statement.py`."""
         return Prepared(statement, *names)
+
+    def stored(self, moment: datetime) -> object:
+        """A moment as a prepared statement takes it; the same in the database as a `UtcDateTime` bound by SQLAlchemy."""
+        utc = in_utc(moment)
+        return utc if self.dialect == "postgresql" else utc.replace(tzinfo=None).isoformat(" ", "microseconds")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[TxT]:

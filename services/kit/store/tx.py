@@ -16,6 +16,7 @@ from services.kit.telemetry import current_traceparent
 if TYPE_CHECKING:
     from services.kit.store.store import Store
 
+OUTBOX_COLUMNS: Final = ("event_id", "type", "key", "value", "occur_time", "traceparent", "correlation", "causation")
 KEY_CHARACTERS_MAX: Final = 200
 FACT_BYTES_MAX: Final = 512 * 1024  # the broker takes a mebibyte
 
@@ -26,7 +27,7 @@ class Tx:
     def __init__(self, store: "Store[Any]", connection: AsyncConnection) -> None:
         self.store = store
         self.connection = connection
-        self._facts: list[dict[str, object]] = []
+        self._facts: list[tuple[object, ...]] = []
 
     @property
     def facts_recorded(self) -> bool:
@@ -42,7 +43,8 @@ class Tx:
 
         Two transactions with one id wait for each other: the second sees what the first did.
         """
-        result = await self.connection.execute(self.store.guard, {"id": id, "seen_time": self.store.clock()})
+        now = self.store.stored(self.store.clock())
+        result = await self.store.guard.one(self.connection, id, now)
         return result.rowcount == 1
 
     async def record(self, fact: object) -> None:
@@ -57,16 +59,16 @@ class Tx:
             raise ValueError(f"A fact needs a key of 1 to {KEY_CHARACTERS_MAX} characters and at most 512 KiB.")
         cause = current_envelope()
         self._facts.append(
-            {
-                "event_id": new_id(),
-                "type": outgoing.message.DESCRIPTOR.full_name,
-                "key": outgoing.key,
-                "value": value,
-                "occur_time": self.store.clock(),
-                "traceparent": current_traceparent(),
-                "correlation": outgoing.correlation or (cause.correlation if cause else ""),
-                "causation": cause.event_id if cause else "",
-            }
+            (
+                new_id(),
+                outgoing.message.DESCRIPTOR.full_name,
+                outgoing.key,
+                value,
+                self.store.stored(self.store.clock()),
+                current_traceparent(),
+                outgoing.correlation or (cause.correlation if cause else ""),
+                cause.event_id if cause else "",
+            )
         )
 
     async def leaf(self, access: Access) -> Receipt:
@@ -79,4 +81,4 @@ class Tx:
     async def flush(self) -> None:
         """Write what was recorded; the store calls it before the commit."""
         if self._facts:
-            await self.connection.execute(self.store.tables.outbox.insert(), self._facts)
+            await self.store.outbox.many(self.connection, self._facts)

@@ -23,9 +23,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         """To the database: refuses a moment without a zone, which would mean another hour on another machine."""
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError("A moment without a zone can't be stored.")
-        moment = value.astimezone(UTC)
+        moment = in_utc(value)
         return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -33,3 +31,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.astimezone(UTC) if dialect.name == "postgresql" else value.replace(tzinfo=UTC)
+
+
+def in_utc(moment: datetime) -> datetime:
+    """The same instant in UTC; a moment without a zone is refused."""
+    if moment.tzinfo is None:
+        raise ValueError("A moment without a zone can't be stored.")
+    return moment.astimezone(UTC)

@@ -85,9 +85,13 @@ async def test_moments_keep_their_instant_and_need_a_zone(database: str, tmp_pat
         assert seen == noon
         assert seen.tzinfo is UTC
     async with opened(database, tmp_path / "keys", clock=lambda: datetime(2026, 5, 1)) as store:  # noqa: DTZ001
-        with pytest.raises(StatementError):
+        with pytest.raises(ValueError, match="without a zone"):
             async with store.transaction() as tx:
                 await tx.first_sight("r2")
+        late = store.tables.seen.insert().values(id="r3", seen_time=store.clock())
+        with pytest.raises(StatementError, match="without a zone"):
+            async with store.transaction() as tx:
+                await tx.connection.execute(late)
 
 
 async def test_a_mistake_in_a_statement_is_no_unavailability(database: str, tmp_path: Path) -> None:
