@@ -78,7 +78,7 @@ class Folder:
         """Make the folder and hold it: one system per folder. The lock goes with the process, however it ends."""
         try:
             for path in (self.root, self.root / "db", self.logs, self.city):
-                path.mkdir(parents=True, exist_ok=True)
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = (self.root / "lock").open("a+", encoding="ascii")
         except OSError as error:
             raise StartupError(

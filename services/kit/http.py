@@ -32,6 +32,7 @@ class HttpServer:
                 http="h11",
                 ws="none",
                 server_header=False,
+                proxy_headers=False,  # an address that the client may choose is nobody's
                 limit_concurrency=_REQUESTS_MAX,
                 h11_max_incomplete_event_size=_HEADER_BYTES_MAX,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,

@@ -172,7 +172,7 @@ class TokenVerifier:
 def _key_id(token: str) -> str:
     try:
         head = jwt_header(token)
-    except (JoseError, ValueError, TypeError) as error:
+    except (JoseError, ValueError, TypeError, RecursionError) as error:  # the last: brackets without end
         raise TokenInvalid("The access token is malformed.") from error
     key_id = head.get("kid")
     if head.get("alg") != "ES256" or not isinstance(key_id, str):

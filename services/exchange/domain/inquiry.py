@@ -4,12 +4,14 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 
 from services.exchange.domain.answer import Scalar
 from services.kit.errors import RequestInvalid, Violation
 
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./:-]{0,99}")
+_NUMBER = re.compile(r"[0-9]{17}[0-9X]")
 _USCC = re.compile(r"([0-9A-HJ-NP-RT-UW-Y]{18})?")
 
 
@@ -27,6 +29,14 @@ class Subject:
 
     kind: SubjectKind
     value: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a person's number under the name of an organization's code: its leaf would miss the person."""
+        if self.kind is SubjectKind.USCC and (not _USCC.fullmatch(self.value) or _tells_a_person(self.value)):
+            raise RequestInvalid(
+                "That is no unified social credit code.",
+                violations=[Violation("subject.uscc", "18 characters of GB 32100; a person is asked about by number.")],
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +91,20 @@ class KeptAnswer:
     purpose: str
     basis: str
     values: dict[str, Scalar] = field(repr=False)
+
+
+def _tells_a_person(code: str) -> bool:
+    """Whether a code reads as an identity number: a day of the calendar in its middle and the check of GB 11643."""
+    if not _NUMBER.fullmatch(code):
+        return False
+    try:
+        date.fromisoformat(f"{code[6:10]}-{code[10:12]}-{code[12:14]}")
+    except ValueError:
+        return False
+    remainder = 0
+    for character in code:
+        remainder = (remainder * 2 + (10 if character == "X" else int(character))) % 11
+    return remainder == 1
 
 
 def check_words(*, resource: str, purpose: str, fields: Iterable[str], on_behalf_of: str = "") -> None:

@@ -23,7 +23,7 @@ class Limits:
     """Requests that are worked on at the same time, event streams not counted (429)."""
     streams_max: int = 500
     """Event streams open at the same time (429)."""
-    streams_per_caller_max: int = 100
+    streams_per_caller_max: int = 10
     """The same, of one caller (429)."""
     per_second: float = 100
     """Requests that one caller may make, filled up continuously (429)."""

@@ -210,5 +210,5 @@ def _before(page_token: str) -> tuple[datetime, str] | None:
         return None
     try:
         return datetime.fromisoformat(str(values["created"])).astimezone(UTC), str(values["case_id"])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         raise PageTokenInvalid("The page token is not one of ours.") from error

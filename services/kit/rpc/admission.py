@@ -2,7 +2,7 @@
 """Who may call what: the rule that the contract gives a method, and the caller that certificate and token prove."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from google.protobuf import descriptor_pool
@@ -117,6 +117,10 @@ class Doorkeeper:
         if len(self._known) < _KNOWN_MAX:
             self._known[names[0]] = caller
         return caller
+
+    async def renewed(self, caller: Caller) -> Caller:
+        """Give an agency with the rights that it has now. Raises AgencyNotActive, Unavailable."""
+        return replace(caller, rights=await self._rights.rights_of(caller.id))
 
     async def _bearer(self, name: SpiffeId, actor: str, authorization: str) -> Caller:
         if name != _GATEWAY:

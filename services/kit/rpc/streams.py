@@ -31,6 +31,8 @@ class Stream:
         try:
             await self._let_in(unit, context)
             async for response in self._behavior(self._read(body), context):
+                if not self._plan.opened:
+                    await unit.readmit()
                 yield response
         except BaseException as error:
             await self._refuse(unit, error, context)

@@ -130,6 +130,11 @@ class Unit:
         self._plan.rule.admit(caller)
         CURRENT.set(caller)
 
+    async def readmit(self) -> None:
+        """Refuse an agency that has lost the right since: a stream outlives what it was opened with."""
+        if self.caller is not None and self.caller.kind is CallerKind.AGENCY:
+            self._plan.rule.admit(await self._door.keeper.renewed(self.caller))
+
     def opened(self) -> None:
         """End the span of a stream once it stands: it may live for days, and what it carries has traces of its own."""
         if self._span is not None:

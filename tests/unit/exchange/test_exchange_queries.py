@@ -277,3 +277,14 @@ async def test_a_request_that_breaks_its_contract_uses_nobodys_data(world: World
     with asking() as caller, pytest.raises(RequestInvalid):
         await world.queries.query(a_query(purpose=""), caller)
     assert world.leaves == []
+
+
+@pytest.mark.parametrize("code", ["110101190001010014", "11010519491231002X", "1101", "11990100000001011x"])
+def test_a_persons_number_is_no_organizations_code_and_hides_no_question_from_the_person(code: str) -> None:
+    with pytest.raises(RequestInvalid):
+        Subject(SubjectKind.USCC, code)
+
+
+@pytest.mark.parametrize("code", ["11990100000001011X", "1299010000000102XJ", "91110000600037341L"])
+def test_an_organizations_code_is_taken_as_one(code: str) -> None:
+    assert Subject(SubjectKind.USCC, code).value == code

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import base64
+
 import pytest
 
 from services.kit.caller import EVERY_RIGHT, Caller, CallerKind
@@ -6,7 +8,7 @@ from services.kit.certificates import SpiffeId
 from services.kit.errors import RightMissing, Unavailable
 from services.kit.rights import AgencyNotActive, RightsSource, Standing
 from services.kit.rpc.admission import CallerNotAllowed, CertificateForeign, Doorkeeper, Rule, TokenNotAccepted, rule_of
-from services.kit.tokens import KeySet, TokenVerifier
+from services.kit.tokens import KeySet, TokenInvalid, TokenVerifier
 
 USCC = "11990100000001011X"
 AGENCY_RULE = Rule(frozenset({CallerKind.AGENCY, CallerKind.SERVICE}), "identity.verify", frozenset({"gateway"}))
@@ -126,3 +128,25 @@ async def test_who_was_established_is_remembered_and_an_agency_only_with_the_rig
     rights.forget(USCC)
     assert doors.at_once([agency], "") is None
     assert doors.at_once([service], "") is not None
+
+
+async def test_an_open_stream_goes_by_the_rights_that_its_agency_has_now() -> None:
+    held = {"identity.verify"}
+
+    async def now(_uscc: str) -> Standing:
+        return Standing(active=True, rights=frozenset(held))
+
+    rights = RightsSource(now)
+    door = Doorkeeper(TokenVerifier(no_keys), rights)
+    caller = await door.establish([f"spiffe://tongban/agency/{USCC}".encode()], "")
+    AGENCY_RULE.admit(await door.renewed(caller))
+    held.clear()
+    rights.forget_all()
+    with pytest.raises(RightMissing):
+        AGENCY_RULE.admit(await door.renewed(caller))
+
+
+async def test_a_token_of_brackets_without_end_is_malformed_and_breaks_nothing() -> None:
+    brackets = base64.urlsafe_b64encode(b"[" * 5000).rstrip(b"=").decode()
+    with pytest.raises(TokenInvalid):
+        await TokenVerifier(no_keys).verify(f"{brackets}.a.b")

@@ -65,7 +65,7 @@ class Subject(_message.Message):
     number: _builtins.str
     """Citizen number or another identity number."""
     uscc: _builtins.str
-    """Unified social credit code."""
+    """Unified social credit code; a person's number under this name is refused."""
     def __init__(
         self,
         *,
