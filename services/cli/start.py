@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tongban run`: checks what a person can mend, prepares the folder, starts a profile, says where things are."""
 
+import os
 import sqlite3
+import sys
 import time
 from pathlib import Path
 
@@ -111,7 +113,7 @@ def _announce(wiring: Wiring, begun: float) -> None:
         lines.append(f"  Events     {wiring.stores.events}")
     if wiring.options.sandbox:
         lines += [
-            f"  Sign in    tongban token --persona mother-1{_at(ports)}",
+            f"  Sign in    {_command()} token --persona mother-1{_at(ports)}",
             "             mother-1 to mother-6, father-1, clerk-civil-affairs, operator-1: made-up people, no password",
         ]
     lines += [
@@ -119,6 +121,15 @@ def _announce(wiring: Wiring, begun: float) -> None:
         "",
     ]
     print("\n".join(lines), flush=True)
+
+
+def _command() -> str:
+    """How the person at this terminal can call us: the way they just did."""
+    program = Path(sys.argv[0])
+    if program.name != "tongban":
+        return "tongban"
+    near = os.path.relpath(program)
+    return str(program) if near.startswith("..") else near
 
 
 def _at(ports: Ports) -> str:
