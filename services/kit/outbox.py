@@ -38,6 +38,7 @@ class Relay:
         self._topic = service_topic(store.service)
         self._source = f"/tongban/{store.service}"
         self._cleaned = 0.0
+        self._answered = False
         self.leads = False
 
     async def run(self) -> None:
@@ -48,7 +49,6 @@ class Relay:
                 await self._eventlog.ensure_topics([self._topic])
                 async with leading(self._store, "relay") as lead:
                     self.leads = self._store.relays_here = True
-                    wait = WAIT_SECONDS
                     await lead.while_leading(self._work(lead))
             except Unavailable as away:
                 get_logger().warning("relay_waits", service=self._store.service, reason=str(away), wait_seconds=wait)
@@ -56,6 +56,8 @@ class Relay:
                 get_logger().exception("relay_broke", service=self._store.service)
             finally:
                 self.leads = self._store.relays_here = False
+            if self._answered:
+                self._answered, wait = False, WAIT_SECONDS
             await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, hides nothing
             wait = min(wait * 2, WAIT_SECONDS_MAX)
 
@@ -74,6 +76,7 @@ class Relay:
                 rows = await self._unsent(lead, sent)
                 if rows:
                     await self._eventlog.send([self._record(row) for row in rows])
+                    self._answered = True
                     sent += [row.id for row in rows]
                 if len(sent) >= FORGET_MAX or not rows:
                     await self._forget(lead, sent)

@@ -133,7 +133,7 @@ class KafkaLog:
                     linger_ms=0,
                     max_batch_size=BATCH_BYTES,
                     request_timeout_ms=int(SEND_SECONDS * 1000),
-                    retry_backoff_ms=100,
+                    retry_backoff_ms=300,
                     metadata_max_age_ms=30_000,
                 )
                 try:

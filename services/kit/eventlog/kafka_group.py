@@ -108,7 +108,7 @@ async def open_subscription(
         heartbeat_interval_ms=int(HEARTBEAT_SECONDS * 1000),
         max_poll_interval_ms=POLL_SECONDS_MAX * 1000,
         metadata_max_age_ms=30_000,
-        retry_backoff_ms=100,
+        retry_backoff_ms=500,
     )
     rebalance = _Rebalance(assignment)
     rebalance.subscription = subscription = KafkaSubscription(consumer)
