@@ -104,8 +104,9 @@ class Hub:
 
     async def committed(self, group: str) -> dict[Place, int]:
         """Where a group goes on."""
-        known = await self._run(lambda file: file.committed(group))
-        return known | {place: at for (name, place), at in self._unwritten.items() if name == group}
+        # Taken before the file is read: what is written meanwhile is in one of the two.
+        unwritten = {place: at for (name, place), at in self._unwritten.items() if name == group}
+        return await self._run(lambda file: file.committed(group)) | unwritten
 
     def commit(self, group: str, place: Place, offset: int) -> None:
         """Acknowledge; written within 20 ms."""
