@@ -5,7 +5,7 @@ import asyncio
 import json
 from pathlib import Path
 
-from services.cli.folder import Folder
+from services.cli.folder import KEEPERS, Folder
 from services.cli.options import Options, Profile
 from services.cli.papers import OPERATOR
 from services.cli.ports import Ports
@@ -15,9 +15,6 @@ from services.kit.ledger.archive import export
 from services.kit.ledger.verify import verify_export
 from services.kit.rpc.peer import Peer
 from services.kit.telemetry import Telemetry
-
-KEPT = ("identity", "licenses", "exchange")
-"""Services that keep a ledger."""
 
 
 def export_all(options: Options, profile: Profile, out: Path) -> None:
@@ -29,7 +26,7 @@ def export_all(options: Options, profile: Profile, out: Path) -> None:
         identity = Identity.open(folder.pki, f"spiffe://tongban/operator/{OPERATOR}")
         telemetry = Telemetry("tongban")
         try:
-            for service in KEPT:
+            for service in KEEPERS:
                 path = out / f"{service}.jsonl"
                 async with Peer.open(ports.address(service), identity, telemetry, server_name=service) as peer:
                     count = await export(peer, path, other_heads=_heads(path))

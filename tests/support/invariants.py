@@ -20,7 +20,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from services.cli.folder import SERVICES
+from services.cli.folder import KEEPERS, SERVICES
 from services.cli.postgres import Postgres
 from services.cli.wiring import embedded_stores
 from services.kit.envelope import Envelope, service_topic, unpack
@@ -31,8 +31,6 @@ from services.kit.ledger.verify import verify_export
 from services.kit.store.engine import open_engines
 from tests.support.system import System
 
-KEPT = ("identity", "licenses", "exchange")
-"""Services that keep a ledger."""
 LAST_KINDS = {"CaseEnded"}
 _QUIET_SECONDS = 1.0
 
@@ -209,7 +207,7 @@ def _nothing_doubled(evidence: Evidence, system: System) -> list[Finding]:
 def _every_use_has_its_leaf(evidence: Evidence) -> list[Finding]:
     findings: list[Finding] = []
     leaves: dict[tuple[str, object], list[dict[str, object]]] = defaultdict(list)
-    for service in KEPT:
+    for service in KEEPERS:
         for row in evidence.rows(service, "leaves"):
             body = row["body"]
             assert isinstance(body, bytes)
@@ -262,7 +260,7 @@ def _none_stuck(evidence: Evidence) -> list[Finding]:
 async def _proofs_hold(system: System) -> list[Finding]:
     findings: list[Finding] = []
     with tempfile.TemporaryDirectory() as folder:
-        for service in KEPT:
+        for service in KEEPERS:
             archive = Path(folder) / f"{service}.jsonl"
             async with system.peer(service, "spiffe://tongban/operator/platform") as peer:
                 await export(peer, archive)
@@ -374,7 +372,7 @@ def _nobody_named(system: System, records: Sequence[Record], evidence: Evidence)
     )
     for service in SERVICES:
         places[f"{service} parked"] = json.dumps(evidence.rows(service, "parked"), default=str)
-    for service in KEPT:
+    for service in KEEPERS:
         places[f"{service} ledger"] = "\n".join(
             bytes(str(row["body"]), "utf-8").decode() for row in evidence.rows(service, "leaves")
         )

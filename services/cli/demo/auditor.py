@@ -11,12 +11,12 @@ from tongban.ledger.v1.ledger_service_pb2 import GetHeadRequest, ListLeavesReque
 from tongban.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
 from services.cli.demo.proofs import Head, ProofBroken, check_head, tree_root
+from services.cli.folder import KEEPERS
 from services.cli.papers import OPERATOR
 from services.kit.certificates import Identity
 from services.kit.rpc.peer import Peer
 from services.kit.telemetry import Telemetry
 
-LEDGERS = ("identity", "licenses", "exchange")
 _PAGE = 500
 _SECONDS = 30.0
 
@@ -51,7 +51,7 @@ async def fetch(pki: Path, addresses: Mapping[str, str]) -> list[Book]:
     identity = Identity.open(pki, f"spiffe://tongban/operator/{OPERATOR}")
     telemetry = Telemetry("auditor")
     try:
-        return [await _book(log, addresses[log], identity, telemetry) for log in LEDGERS]
+        return [await _book(log, addresses[log], identity, telemetry) for log in KEEPERS]
     finally:
         telemetry.close()
 
