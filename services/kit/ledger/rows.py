@@ -3,10 +3,11 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import Executable, Row, Table, bindparam, insert, literal_column, select, tuple_, update
+from sqlalchemy import Executable, Row, Table, bindparam, insert, literal_column, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,6 +22,28 @@ if TYPE_CHECKING:
     from services.kit.store.tables import KitTables
 
 _CHUNK = 400
+
+# PostgreSQL moves the frontier and adds leaves and nodes in one statement, and only where the frontier still is where we
+# knew it; the answer is the frontier that stands now. One round trip instead of six: a third of a group's time.
+_MOVE = """
+WITH moved AS (
+  UPDATE ledger_frontier SET size = :size, peaks = :peaks WHERE id = 1 AND size = :known RETURNING size, peaks
+), leaves AS (
+  INSERT INTO ledger_leaf ("index", body, leaf_hash, subject, case_id)
+  SELECT CAST(:known AS bigint) + new.at - 1, new.body, new.leaf_hash, new.subject, new.case_id
+  FROM moved, unnest(
+    CAST(:bodies AS bytea[]), CAST(:hashes AS bytea[]), CAST(:subjects AS text[]), CAST(:cases AS text[])
+  ) WITH ORDINALITY AS new (body, leaf_hash, subject, case_id, at)
+), nodes AS (
+  INSERT INTO ledger_node (level, position, hash)
+  SELECT new.level, new.position, new.hash
+  FROM moved, unnest(
+    CAST(:levels AS integer[]), CAST(:positions AS bigint[]), CAST(:nodes AS bytea[])
+  ) AS new (level, position, hash)
+)
+SELECT true, size, peaks FROM moved
+UNION ALL SELECT false, size, peaks FROM ledger_frontier WHERE id = 1 AND NOT EXISTS (SELECT FROM moved)
+"""
 
 
 class Writing(Protocol):
@@ -45,6 +68,10 @@ class Book(Protocol):
         """The ledger's name."""
 
     @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+
+    @property
     def tables(self) -> "KitTables":
         """The kit's tables."""
 
@@ -64,6 +91,20 @@ class Book(Protocol):
 
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection for reads."""
+
+    def each_alone(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection on which every statement is a transaction of its own (PostgreSQL only)."""
+
+
+@dataclass(slots=True)
+class Added:
+    """What a group of entries adds to a tree of `known` leaves: its new right edge, inner nodes, and a receipt each."""
+
+    known: int
+    entries: Sequence[Entry]
+    frontier: Frontier
+    nodes: list[tuple[int, int, bytes]] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
 
 
 class Rows:
@@ -85,26 +126,62 @@ class Rows:
         )
         self._add_leaf = book.prepared(insert(leaf), "index", "body", "leaf_hash", "subject", "case_id")
         self._add_node = book.prepared(insert(node), "level", "position", "hash")
+        self._move = book.prepared(
+            text(_MOVE),
+            *("size", "peaks", "known"),
+            *("bodies", "hashes", "subjects", "cases"),
+            *("levels", "positions", "nodes"),
+        )
 
     async def append(self, connection: AsyncConnection, entries: Sequence[Entry]) -> list[Receipt]:
         """Give the entries their places at the end of the tree; the frontier is locked until the transaction ends."""
-        frontier = await self.frontier(connection, lock=True)
-        leaves, nodes, receipts = [], [], []
+        added = self.after(await self.frontier(connection, lock=True), entries)
+        if self._book.dialect == "postgresql":
+            moved, _ = await self.move(connection, added)
+            assert moved, "The frontier is locked."
+            return added.receipts
+        size = added.known
+        await self._add_leaf.many(
+            connection,
+            [(size + at, one.body, one.leaf_hash, one.subject, one.case_id) for at, one in enumerate(entries)],
+        )
+        await self._add_node.many(connection, added.nodes)
+        await self._move_frontier.one(connection, added.frontier.size, b"".join(added.frontier.peaks))
+        return added.receipts
+
+    def after(self, known: Frontier, entries: Sequence[Entry]) -> "Added":
+        """Work out what the entries add to the tree whose right edge is `known`."""
+        frontier = Frontier(known.size, list(known.peaks))
+        added = Added(known.size, entries, frontier)
         for entry in entries:
-            leaves.append((frontier.size, entry.body, entry.leaf_hash, entry.subject, entry.case_id))
-            receipts.append(Receipt(log=self._book.service, index=frontier.size, leaf_hash=entry.leaf_hash))
-            nodes += frontier.add(entry.leaf_hash)
-        await self._add_leaf.many(connection, leaves)
-        await self._add_node.many(connection, nodes)
-        await self._move_frontier.one(connection, frontier.size, b"".join(frontier.peaks))
-        return receipts
+            added.receipts.append(Receipt(log=self._book.service, index=frontier.size, leaf_hash=entry.leaf_hash))
+            added.nodes += frontier.add(entry.leaf_hash)
+        return added
+
+    async def move(self, connection: AsyncConnection, added: "Added") -> tuple[bool, Frontier]:
+        """Write it if the tree still ends where it did (PostgreSQL only); say whether, and the right edge known now."""
+        entries, nodes, frontier = added.entries, added.nodes, added.frontier
+        result = await self._move.one(
+            connection,
+            frontier.size,
+            b"".join(frontier.peaks),
+            added.known,
+            [one.body for one in entries],
+            [one.leaf_hash for one in entries],
+            [one.subject for one in entries],
+            [one.case_id for one in entries],
+            [node[0] for node in nodes],
+            [node[1] for node in nodes],
+            [node[2] for node in nodes],
+        )
+        found: Any = result.one()
+        moved, size, peaks = found
+        return moved, _frontier((size, peaks))
 
     async def frontier(self, connection: AsyncConnection, *, lock: bool = False) -> Frontier:
         """The tree's right edge; locked, it is ours until the transaction ends. The schema comes with the empty tree's."""
         query = self._frontier_locked if lock else self._frontier
-        found: Any = (await query.one(connection)).one()
-        size, peaks = found
-        return Frontier(size, [peaks[at : at + HASH_SIZE] for at in range(0, len(peaks), HASH_SIZE)])
+        return _frontier((await query.one(connection)).one())
 
     async def leaves(self, connection: AsyncConnection, indexes: Sequence[int]) -> list[Leaf]:
         """The leaves at these indexes that are durable."""
@@ -192,3 +269,8 @@ class Rows:
             sign_time=sign_time,
             jws=row.jws,
         )
+
+
+def _frontier(row: Any) -> Frontier:
+    size, peaks = row
+    return Frontier(size, [peaks[at : at + HASH_SIZE] for at in range(0, len(peaks), HASH_SIZE)])

@@ -163,6 +163,17 @@ class Store(Generic[TxT]):
         async with connected(self.engines.reading) as connection:
             yield connection
 
+    @asynccontextmanager
+    async def each_alone(self) -> AsyncIterator[AsyncConnection]:
+        """A connection on which every statement is a transaction of its own; PostgreSQL's, since SQLite's only reads.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        assert self.dialect == "postgresql", "SQLite writes through its one writer"
+        async with connected(self.engines.reading) as connection:
+            yield connection
+
     @property
     def notify_channel(self) -> str:
         """Where PostgreSQL tells other processes of this service that the outbox has grown."""
