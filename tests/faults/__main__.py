@@ -50,30 +50,30 @@ async def round_of(system: System, plan: Plan, outcome: Outcome, *, residents: i
 
 
 async def run_profile(profile: str, options: argparse.Namespace) -> list[Outcome]:
-    """Everything a profile goes through, on one system."""
+    """Everything a profile goes through; each fault meets a system of its own, all its repeats the same one."""
     outcomes: list[Outcome] = []
-    with tempfile.TemporaryDirectory(prefix="tongban-faults-") as folder:
-        async with System.running(profile, Path(folder)) as system:
-            for plan in plans(
-                profile, sorted(system.processes()), kills=options.kills, gone_seconds=options.gone_seconds
-            ):
-                if options.only and options.only not in plan.name:
-                    continue
-                outcome = Outcome(profile, plan.name)
-                outcomes.append(outcome)
+    for plan in plans(profile, kills=options.kills, gone_seconds=options.gone_seconds):
+        if options.only and options.only not in plan.name:
+            continue
+        outcome = Outcome(profile, plan.name)
+        outcomes.append(outcome)
+        with tempfile.TemporaryDirectory(prefix="tongban-faults-") as folder:
+            async with System.running(profile, Path(folder)) as system:
                 for _ in range(plan.times):
                     await round_of(system, plan, outcome, residents=options.residents)
                     if outcome.findings:
                         break
-                said = (
-                    "; ".join(f"{each.invariant}: {each.what}" for each in outcome.findings[:5])
-                    or "all invariants hold"
-                )
-                print(
-                    f"{profile:9} {outcome.fault:34} {outcome.times:3} times, {outcome.cases:4} cases, settled in {outcome.seconds_max} s: {said}",
-                    flush=True,
-                )
+        print(said(outcome), flush=True)
     return outcomes
+
+
+def said(outcome: Outcome) -> str:
+    """One line."""
+    broken = "; ".join(f"{each.invariant}: {each.what}" for each in outcome.findings[:5]) or "all invariants hold"
+    return (
+        f"{outcome.profile:9} {outcome.fault:34} {outcome.times:3} times, {outcome.cases:4} cases, "
+        f"settled in {outcome.seconds_max} s: {broken}"
+    )
 
 
 def table(outcomes: list[Outcome]) -> str:

@@ -17,6 +17,10 @@ from tests.support.system import System, alive
 Fault = Callable[[System], Awaitable[None]]
 GONE_SECONDS = 30.0
 SERVERS = ("kafka", "postgres")
+PROCESSES = {
+    "embedded": ("departments", "tongban"),
+    "full": ("departments", "exchange", "gateway", "identity", "licenses-1", "licenses-2", *SERVERS, "tongban"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +32,9 @@ class Plan:
     times: int
 
 
-def plans(profile: str, processes: list[str], *, kills: int, gone_seconds: float = GONE_SECONDS) -> list[Plan]:
+def plans(profile: str, *, kills: int, gone_seconds: float = GONE_SECONDS) -> list[Plan]:
     """What a profile goes through."""
-    found = [Plan(f"kill -9 {name}", killed(name), kills) for name in processes]
+    found = [Plan(f"kill -9 {name}", killed(name), kills) for name in PROCESSES[profile]]
     if profile == "full":
         found += [Plan(f"{name} gone for {gone_seconds:.0f} s", gone(name, gone_seconds), 1) for name in SERVERS]
         found += [Plan(f"{name} hangs for {gone_seconds:.0f} s", hung(name, gone_seconds), 1) for name in SERVERS]

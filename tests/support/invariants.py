@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import ahocorasick
 from sqlalchemy import text
 
 from services.cli.folder import KEEPERS, SERVICES
@@ -298,9 +299,15 @@ async def bus(system: System) -> list[Record]:
         async with asyncio.timeout(30):
             while not reader.places:
                 await asyncio.sleep(0.05)
-        for place in sorted(reader.places):
-            while batch := await subscription.take(place, limit=500, seconds=_QUIET_SECONDS):
-                records += batch
+        for found in await asyncio.gather(*(_until_quiet(subscription, place) for place in sorted(reader.places))):
+            records += found
+    return records
+
+
+async def _until_quiet(subscription: Subscription, place: Place) -> list[Record]:
+    records: list[Record] = []
+    while batch := await subscription.take(place, limit=500, seconds=_QUIET_SECONDS):
+        records += batch
     return records
 
 
@@ -364,6 +371,10 @@ def personal(system: System) -> dict[str, str]:
 
 def _nobody_named(system: System, records: Sequence[Record], evidence: Evidence) -> list[Finding]:
     words = personal(system)
+    automaton = ahocorasick.Automaton()
+    for word, kind in words.items():
+        automaton.add_word(word, kind)
+    automaton.make_automaton()
     places: dict[str, str] = {
         str(path.relative_to(system.data)): path.read_text("utf-8", "replace") for path in written(system)
     }
@@ -379,7 +390,7 @@ def _nobody_named(system: System, records: Sequence[Record], evidence: Evidence)
     return [
         Finding(7, f"A {kind} stands in clear in {place}.")
         for place, content in places.items()
-        for kind in sorted({kind for word, kind in words.items() if word in content})
+        for kind in sorted({kind for _, kind in automaton.iter(content)})
     ]
 
 
