@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from importlib import import_module
 
-from services.cli.folder import SERVICES
+from services.cli.names import SERVICES
 from services.cli.supervisor import Supervisor
 from services.cli.wiring import Wiring
 from services.kit import logs

@@ -13,10 +13,6 @@ from typing import Self
 from services.cli.options import Profile
 from services.kit.errors import StartupError
 
-SERVICES = ("identity", "licenses", "exchange", "gateway")
-KEEPERS = ("identity", "licenses", "exchange")
-"""Services that keep a ledger."""
-
 
 @dataclass(frozen=True, slots=True)
 class Folder:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from signal import SIGINT, SIGTERM
 
 from services.cli.demo.resident import until_open
-from services.cli.folder import SERVICES, Folder
+from services.cli.folder import Folder
 from services.cli.kafka import Kafka
+from services.cli.names import SERVICES
 from services.cli.postgres import Postgres
 from services.cli.supervisor import Supervisor
 from services.cli.wiring import Stores, Wiring

@@ -5,7 +5,8 @@ import asyncio
 import json
 from pathlib import Path
 
-from services.cli.folder import KEEPERS, Folder
+from services.cli.folder import Folder
+from services.cli.names import KEEPERS
 from services.cli.options import Options, Profile
 from services.cli.papers import OPERATOR
 from services.cli.ports import Ports

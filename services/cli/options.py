@@ -3,15 +3,17 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
 
+from services.cli.names import SERVICES
 from services.kit.errors import StartupError
 
 _PORT_MAX = 65535
 _PEOPLE_MIN, _PEOPLE_MAX = 12, 1_000_000
+_SERVICES = tuple(f"TONGBAN_{service.upper()}_" for service in SERVICES)
 LogLevel = Literal["debug", "info", "warning", "error"]
 _LEVELS: dict[str, LogLevel] = {"debug": "debug", "info": "info", "warning": "warning", "error": "error"}
 _TRUE, _FALSE = {"1", "true", "yes"}, {"", "0", "false", "no"}
@@ -48,6 +50,8 @@ class Options:
     """TONGBAN_LOG_LEVEL: debug, info, warning, error."""
     sample_ratio: float
     """TONGBAN_SAMPLE_RATIO: share of traces that are recorded, 0 to 1; 1."""
+    services: Mapping[str, str] = field(default_factory=dict)
+    """TONGBAN_<SERVICE>_<SETTING>, e.g. TONGBAN_GATEWAY_LEASE_SECONDS: any setting of one service, see its config.py."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -65,6 +69,7 @@ class Options:
             agencies=Path(agencies).absolute() if agencies else None,
             log_level=_level(given, "TONGBAN_LOG_LEVEL"),
             sample_ratio=_ratio(given, "TONGBAN_SAMPLE_RATIO"),
+            services={name: value for name, value in given.items() if name.startswith(_SERVICES)},
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from services.cli.folder import SERVICES
+from services.cli.names import SERVICES
 from services.kit.certificates import CertificateAuthority
 from services.kit.errors import StartupError
 

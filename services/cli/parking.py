@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from google.protobuf import symbol_database, text_format
 from google.protobuf.message import DecodeError
 
-from services.cli.folder import SERVICES, Folder
+from services.cli.folder import Folder
+from services.cli.names import SERVICES
 from services.cli.options import Options, Profile
 from services.cli.wiring import embedded_stores
 from services.kit.errors import Refusal, StartupError, Unavailable

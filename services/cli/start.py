@@ -7,7 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from services.cli.folder import SERVICES, Folder
+from services.cli.folder import Folder
+from services.cli.names import SERVICES
 from services.cli.options import Options, Profile
 from services.cli.papers import prepare, usccs_of
 from services.cli.ports import Ports

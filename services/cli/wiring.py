@@ -10,7 +10,8 @@ from typing import Any
 
 from sandbox.agencies import PATH as CITY_AGENCIES
 from sandbox.settings import Settings as CitySettings
-from services.cli.folder import SERVICES, Folder
+from services.cli.folder import Folder
+from services.cli.names import SERVICES
 from services.cli.options import Options, Profile
 from services.cli.papers import OPERATOR
 from services.cli.ports import Ports
@@ -79,7 +80,7 @@ class Wiring:
             "reuse_port": WORKERS.get(service, 1) > 1 and self.profile is Profile.FULL,
             **self._own(service),
         }
-        return kind(**values)
+        return kind.load(f"tongban_{service}", self.options.services, values)
 
     def log(self, service: str, worker: int = 1) -> Path:
         """Log file of a process; the embedded services share one."""

@@ -46,19 +46,21 @@ class Common(BaseModel, frozen=True):
     rpc_streams_max: int = Field(default=1000, ge=1, description="Open streams at once; more are refused for a while.")
 
     @classmethod
-    def load(cls, prefix: str, environ: Mapping[str, str]) -> Self:
-        """Read `<PREFIX>_*`. Raises SettingsInvalid with one sentence that names the first bad variable."""
+    def load(cls, prefix: str, environ: Mapping[str, str], known: Mapping[str, Any] | None = None) -> Self:
+        """Read `<PREFIX>_*` over what is `known`. Raises SettingsInvalid with one sentence that names the first bad variable."""
         start = f"{prefix.upper()}_"
-        values: dict[str, str] = {}
+        values: dict[str, Any] = dict(known or {})
         for variable in sorted(environ):
             if not variable.startswith(start):
                 continue
             name = variable.removeprefix(start).lower()
             if name not in cls.model_fields or variable != start + name.upper():
-                raise SettingsInvalid(f"{variable} is not a setting of the {prefix.lower()} service.")
+                raise SettingsInvalid(
+                    f"{variable} is not a setting of the {prefix.lower().removeprefix('tongban_')} service."
+                )
             values[name] = environ[variable]
         try:
-            return cls(**values)  # type: ignore[arg-type]  # text is what a variable holds; pydantic reads it
+            return cls(**values)
         except ValidationError as error:
             raise SettingsInvalid(_sentence(start, error)) from None
 

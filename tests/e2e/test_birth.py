@@ -15,7 +15,7 @@ from sd_jwt.verifier import SDJWTVerifier
 
 from services.cli.demo.journey import Place, birth
 from services.cli.demo.resident import DoorRefused, Resident
-from services.cli.folder import SERVICES
+from services.cli.names import SERVICES
 from tests.support.system import System
 
 REGISTERED = {"birth_certificate", "vaccination", "household_registration", "medical_insurance", "social_security_card"}

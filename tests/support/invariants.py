@@ -21,7 +21,7 @@ from pathlib import Path
 import ahocorasick
 from sqlalchemy import text
 
-from services.cli.folder import KEEPERS, SERVICES
+from services.cli.names import KEEPERS, SERVICES
 from services.cli.postgres import Postgres
 from services.cli.wiring import embedded_stores
 from services.kit.envelope import Envelope, service_topic, unpack

@@ -11,7 +11,7 @@ from tongban.ledger.v1.ledger_service_pb2 import GetHeadRequest, ListLeavesReque
 from tongban.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
 from services.cli.demo.proofs import Head, ProofBroken, check_head, tree_root
-from services.cli.folder import KEEPERS
+from services.cli.names import KEEPERS
 from services.cli.papers import OPERATOR
 from services.kit.certificates import Identity
 from services.kit.rpc.peer import Peer

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from services.cli.demo.journey import Outcome, Place, birth
 from services.cli.demo.resident import DoorRefused, until_open
-from services.cli.folder import SERVICES, Folder
+from services.cli.folder import Folder
+from services.cli.names import SERVICES
 from services.cli.options import Profile
 from services.cli.ports import Ports, free_ports
 from services.cli.supervisor import tail

@@ -54,6 +54,15 @@ def wiring(tmp_path: Path, **variables: str) -> Wiring:
     return Wiring(options, Profile.EMBEDDED, folder, ports, embedded_stores(folder))
 
 
+def test_any_setting_of_one_service_can_be_told(tmp_path: Path) -> None:
+    told = wiring(tmp_path, TONGBAN_GATEWAY_LEASE_SECONDS="7")
+    assert told.settings("gateway").model_dump()["lease_seconds"] == 7
+    with pytest.raises(StartupError, match="TONGBAN_GATEWAY_LEASE_SECOND is not a setting of the gateway service"):
+        wiring(tmp_path, TONGBAN_GATEWAY_LEASE_SECOND="7").settings("gateway")
+    with pytest.raises(StartupError, match="TONGBAN_EXCHANGE_RPC_IN_FLIGHT_MAX is malformed"):
+        wiring(tmp_path, TONGBAN_EXCHANGE_RPC_IN_FLIGHT_MAX="none").settings("exchange")
+
+
 def test_the_row_of_ports_is_that_of_the_readme(tmp_path: Path) -> None:
     ports = wiring(tmp_path).ports
     assert [ports.grpc_of(name) for name in ROW] == [50051, 50052, 50053, 50054, 50055]

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The services by name."""
+
+SERVICES = ("identity", "licenses", "exchange", "gateway")
+KEEPERS = ("identity", "licenses", "exchange")
+"""Those that keep a ledger."""
