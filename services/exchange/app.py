@@ -56,7 +56,7 @@ async def running(
             store, clock=runtime.clock, monotonic=time.monotonic, age_seconds_max=settings.grants_age_seconds_max
         )
         await rulebook.refresh()
-        quotas = Quotas(store, clock=runtime.clock, monotonic=time.monotonic)
+        quotas = Quotas(store, own_per_day=settings.own_queries_per_day, clock=runtime.clock, monotonic=time.monotonic)
         stack.push_async_callback(_returned, quotas)
         hub = ConnectorHub(clock=runtime.clock, in_flight_max=settings.connector_in_flight_max)
         kinds = known_adapters(hub) if adapters is None else adapters

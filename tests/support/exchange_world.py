@@ -32,6 +32,7 @@ HOSPITAL = "1299010000000102XJ"
 POLICE = "11990100000001046G"
 HOUSEHOLD = "307002/000001"
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+OWN_PER_DAY = 3
 # Synthetic: no real number begins with 99.
 NUMBER = "990100199003070027"
 SUBJECT_ID = "5e0c5e05-2b1c-4b6f-9a35-5d2f7b1f9a01"
@@ -181,7 +182,7 @@ class World:
         self.provider = ProviderFake()
         self.steps = StepsFake()
         self.rulebook = Rulebook(self.store, clock=self.clock, monotonic=self.monotonic, age_seconds_max=30)
-        self.quotas = Quotas(self.store, clock=self.clock, monotonic=self.monotonic)
+        self.quotas = Quotas(self.store, own_per_day=OWN_PER_DAY, clock=self.clock, monotonic=self.monotonic)
         self.providers = Providers(
             dict.fromkeys(AdapterKind, self._adapter), monotonic=self.monotonic, limits=limits or Limits()
         )

@@ -20,13 +20,18 @@ class Broker:
         self._providers = providers
 
     async def ask(
-        self, permit: Permit, subject: Subject, *, purpose: str, grantee: str, case_id: str
+        self, permit: Permit, subject: Subject, *, purpose: str, grantee: str, case_id: str, own: bool = False
     ) -> dict[str, Scalar] | None:
         """Give the permitted fields of the subject's record, None where the provider has none.
 
+        `own`: the subject asks for themselves, and the call is counted as theirs.
+
         Raises QuotaExceeded, ProviderUnavailable, ProviderBusy, ProviderAnswerInvalid, RemoteRefusal, Unavailable.
         """
-        await self._quotas.take(permit.grant_id, permit.daily_quota)
+        if own:
+            await self._quotas.take_own(subject.value)
+        else:
+            await self._quotas.take(permit.grant_id, permit.daily_quota)
         key = await self._subjects.key(
             subject, purpose=purpose, basis=permit.basis, on_behalf_of=grantee, case_id=case_id
         )

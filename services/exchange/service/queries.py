@@ -70,7 +70,12 @@ class QueryService:
         leaf = await self._leaf(access, permit)
         async with self._store.ledger.account(leaf) as entry:
             values = await self._broker.ask(
-                permit, query.subject, purpose=query.purpose, grantee=grantee, case_id=query.case_id
+                permit,
+                query.subject,
+                purpose=query.purpose,
+                grantee=grantee,
+                case_id=query.case_id,
+                own=caller.kind is CallerKind.CITIZEN,
             )
             if values is None:
                 raise NotFound("The provider has no record of the subject.")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls a day, counted durably in blocks: never more than the quota, and seldom a write on the way of a call.
+"""Calls a day, counted durably: agencies' against the quotas of their grants, each resident's own against one bound.
 
-A process takes a block of at most 1 % of the quota and uses it up in memory. What a process that dies held is lost for
-that day: up to 1 % of the quota for each such death. A quota below 200 is counted call by call.
+Agencies' are counted in blocks: never more than the quota, and seldom a write on the way of a call. A process takes a
+block of at most 1 % of the quota and uses it up in memory. What a process that dies held is lost for that day: up to
+1 % of the quota for each such death. A quota below 200 is counted call by call.
 """
 
 import asyncio
@@ -30,10 +31,11 @@ class _Block:
 
 
 class Quotas:
-    """Counts calls against the quotas of grants."""
+    """Counts calls against the quotas of grants, and residents' own against `own_per_day`."""
 
-    def __init__(self, store: Store, *, clock: Clock, monotonic: Callable[[], float]) -> None:
+    def __init__(self, store: Store, *, own_per_day: int, clock: Clock, monotonic: Callable[[], float]) -> None:
         self._store = store
+        self._own_per_day = own_per_day
         self._clock = clock
         self._monotonic = monotonic
         self._blocks: dict[str, _Block] = {}
@@ -48,6 +50,17 @@ class Quotas:
             async with block.taking:
                 if not self._used(block, now.date()):
                     await self._fetch(grant_id, block, now, quota)
+
+    async def take_own(self, subject_id: str) -> None:
+        """Count one question of a resident about themselves. Raises QuotaExceeded, Unavailable.
+
+        No grant is charged: whoever fills in many forms must not use up what an agency needs for everybody else.
+        """
+        now = self._clock().astimezone(CHINA)
+        async with self._store.transaction() as tx:
+            taken = await tx.take_quota(subject_id, now.date(), calls=1, quota=self._own_per_day)
+        if not taken:
+            raise _exceeded(now)
 
     async def close(self) -> None:
         """Give back what was counted ahead. Raises Unavailable."""
@@ -66,16 +79,17 @@ class Quotas:
         return True
 
     async def _fetch(self, grant_id: str, block: _Block, now: datetime, quota: int) -> None:
-        midnight = datetime.combine(now.date() + timedelta(days=1), time.min, CHINA)
-        exceeded = QuotaExceeded(
-            "The calls of this day are used up.", retry_after_seconds=(midnight - now).total_seconds()
-        )
         if block.day == now.date() and self._monotonic() < block.refused_until:
-            raise exceeded
+            raise _exceeded(now)
         calls = max(1, min(BLOCK_MAX, quota // BLOCK_MAX))
         async with self._store.transaction() as tx:
             taken = await tx.take_quota(grant_id, now.date(), calls=calls, quota=quota)
         block.day, block.left, block.refused_until = now.date(), max(0, taken - 1), 0.0
         if not taken:
             block.refused_until = self._monotonic() + _REFUSED_SECONDS
-            raise exceeded
+            raise _exceeded(now)
+
+
+def _exceeded(now: datetime) -> QuotaExceeded:
+    midnight = datetime.combine(now.date() + timedelta(days=1), time.min, CHINA)
+    return QuotaExceeded("The calls of this day are used up.", retry_after_seconds=(midnight - now).total_seconds())

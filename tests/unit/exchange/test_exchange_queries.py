@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Query and Verify: every outcome has its leaf, and nothing is answered without one."""
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from services.exchange.domain.inquiry import Subject, SubjectKind
-from services.exchange.domain.refusals import ProviderUnavailable
+from services.exchange.domain.refusals import ProviderUnavailable, QuotaExceeded
 from services.exchange.service.catalogue import RevokeGrant
 from services.kit.caller import Caller
 from services.kit.errors import NotFound, Refusal, RequestInvalid, RightMissing, Unavailable
@@ -19,6 +21,7 @@ from tests.support.exchange_world import (
     HOUSEHOLD,
     NUMBER,
     OPERATOR,
+    OWN_PER_DAY,
     POLICE,
     RECORD,
     SUBJECT_ID,
@@ -156,6 +159,39 @@ async def test_a_used_up_quota_refuses_with_a_leaf(world: World) -> None:
             await world.queries.query(a_query(fields=("relation",)), caller)
     assert await refused(world, fields=("relation",)) == "QUOTA_EXCEEDED"
     assert world.last_leaf.outcome == "QUOTA_EXCEEDED"
+
+
+async def test_residents_about_themselves_charge_their_own_day_and_no_grant(world: World) -> None:
+    await world.granted(daily_quota=1, fields=("relation",), verify_fields=())
+    own = a_query(fields=("relation",), subject=BY_SUBJECT_ID, on_behalf_of=HOSPITAL)
+    for _ in range(OWN_PER_DAY):
+        with asking(CITIZEN):
+            await world.queries.query(own, CITIZEN)
+    asked = len(world.provider.asked)
+    with asking(CITIZEN), pytest.raises(QuotaExceeded) as spent:
+        await world.queries.query(own, CITIZEN)
+    assert spent.value.retry_after_seconds == 7 * 3600
+    assert (world.last_leaf.outcome, len(world.provider.asked)) == ("QUOTA_EXCEEDED", asked)
+    with asking() as caller:
+        await world.queries.query(a_query(fields=("relation",)), caller)
+    neighbor = Caller(CITIZEN.kind, new_id())
+    world.persons.numbers[neighbor.id] = NUMBER
+    theirs = replace(own, subject=Subject(SubjectKind.SUBJECT_ID, neighbor.id))
+    with asking(neighbor):
+        await world.queries.query(theirs, neighbor)
+    world.later(7 * 3600)
+    await world.rulebook.refresh()
+    with asking(CITIZEN):
+        await world.queries.query(own, CITIZEN)
+
+
+async def test_residents_who_ask_at_once_stay_within_their_day(world: World) -> None:
+    own = a_query(subject=BY_SUBJECT_ID, on_behalf_of=HOSPITAL)
+    with asking(CITIZEN):
+        outcomes = await asyncio.gather(
+            *(world.queries.query(own, CITIZEN) for _ in range(OWN_PER_DAY + 4)), return_exceptions=True
+        )
+    assert [type(each) for each in outcomes].count(QuotaExceeded) == 4
 
 
 async def test_without_identity_nothing_is_asked_about_a_number(world: World) -> None:
