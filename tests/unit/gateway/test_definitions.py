@@ -28,7 +28,7 @@ def test_the_birth_can_be_loaded_with_the_agencies_of_the_city() -> None:
     workflows = load_workflows(BIRTH.parent, BIRTH.parents[3] / "sandbox" / "agencies.yaml")
     plan = workflows.current("birth")
     assert plan.matter.lead == "health"
-    assert len(plan.steps) == 19
+    assert len(plan.steps) == 20
     assert workflows.known(plan.digest) is plan
 
 
