@@ -5,7 +5,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from services.exchange.domain.grant import Grant
@@ -118,7 +118,7 @@ class MemoryAccount:
         self.receipt: Receipt | None = None
 
     async def answered(self, *, fields: Sequence[str], digest: str) -> Receipt:
-        access = replace(self.access, fields=tuple(fields), digest=digest)
+        access = self.access._replace(fields=tuple(fields), digest=digest)
         self.receipt = await self._ledger.append(access)
         return self.receipt
 
@@ -141,10 +141,10 @@ class MemoryLedger:
         try:
             yield account
         except Refusal as refusal:
-            await self.append(replace(access, outcome=refusal.reason))
+            await self.append(access._replace(outcome=refusal.reason))
             raise
         except Unavailable:
-            await self.append(replace(access, outcome="UNAVAILABLE"))
+            await self.append(access._replace(outcome="UNAVAILABLE"))
             raise
         assert account.receipt is not None, "A use of personal data ended without its leaf."
 

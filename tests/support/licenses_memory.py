@@ -26,7 +26,7 @@ class MemoryAccount:
 
     async def answered(self, *, fields: tuple[str, ...] | None = None, digest: str = "") -> Receipt:
         fields = self.access.fields if fields is None else fields
-        self.access = replace(self.access, fields=fields, digest=digest or self.access.digest)
+        self.access = self.access._replace(fields=fields, digest=digest or self.access.digest)
         self.receipt = await self.ledger.append(self.access)
         return self.receipt
 
@@ -47,7 +47,7 @@ class MemoryLedger:
         try:
             yield account
         except Refusal as refusal:
-            await self.append(replace(account.access, outcome=refusal.reason))
+            await self.append(account.access._replace(outcome=refusal.reason))
             raise
         assert account.receipt is not None, "A use of personal data ended without its leaf."
 

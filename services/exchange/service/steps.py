@@ -128,19 +128,19 @@ class StepService:
             permit = self._rulebook.permit_query(
                 query.on_behalf_of, query.resource, purpose=query.purpose, fields=query.fields
             )
-            access = replace(access, basis=permit.basis, fields=permit.fields)
+            access = access._replace(basis=permit.basis, fields=permit.fields)
             values = await self._broker.ask(
                 permit, query.subject, purpose=query.purpose, grantee=query.on_behalf_of, case_id=query.case_id
             )
         except Refusal as refusal:
             outcome = StepOutcome.UNAVAILABLE if retry_helps(refusal) else StepOutcome.REFUSED
-            return _Result(_ended(command, outcome, refusal.reason), replace(access, outcome=refusal.reason))
+            return _Result(_ended(command, outcome, refusal.reason), access._replace(outcome=refusal.reason))
         if values is None:
             fact = replace(_ended(command, StepOutcome.DONE), output={"found": "false"})
-            return _Result(fact, replace(access, outcome=NOT_FOUND))
+            return _Result(fact, access._replace(outcome=NOT_FOUND))
         fact = replace(_ended(command, StepOutcome.DONE), output={"found": "true"}, answer_id=new_id())
         digest = self._store.digest(canonical(values))
-        return _Result(fact, replace(access, outcome=ANSWERED, digest=digest), values)
+        return _Result(fact, access._replace(outcome=ANSWERED, digest=digest), values)
 
     async def _write(self, command: AnswerStep, result: _Result) -> None:
         fact, access = result.fact, result.access

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a leaf is made of: one use of personal data, in the words of whoever uses it."""
+"""What a leaf is made of: one use of personal data, in the words of whoever uses it.
+
+What is made for every call is a tuple: a frozen dataclass of ten fields takes three times as long to make.
+"""
 
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from tongban.ledger.v1 import ledger_pb2
 
@@ -12,8 +16,7 @@ ANSWERED = "answered"
 _encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """One use of personal data. Caller, actor and time are filled in when the leaf is made.
 
     `subject_id` becomes a keyed pseudonym; `resource`, `outcome` and `digest` (keyed, see `Keyring.digest`) carry no personal data.
@@ -31,12 +34,11 @@ class Access:
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """Names the leaf that stands for an answer."""
 
     log: str
-    index: int
+    index: int  # type: ignore[assignment]  # the place of the leaf; nobody searches a receipt as a tuple
     leaf_hash: bytes
 
     def to_wire(self) -> ledger_pb2.Receipt:
@@ -44,8 +46,7 @@ class Receipt:
         return ledger_pb2.Receipt(log=self.log, index=self.index, leaf_hash=self.leaf_hash)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A leaf before it has its place."""
 
     body: bytes
@@ -104,4 +105,4 @@ def canonical(members: dict[str, object]) -> bytes:
 
 def rfc3339(moment: datetime) -> str:
     """UTC with microseconds and `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"

@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,12 +26,30 @@ CLOSE_SECONDS = 2.0
 
 
 class Account:
-    """One use of personal data on its way: ends in exactly one leaf, whatever happens."""
+    """One use of personal data on its way; as an async context it ends in exactly one leaf, whatever happens inside.
+
+    A refusal or failure inside becomes a leaf with its reason as outcome, and goes on. A block that ends without
+    `answered()` raises RuntimeError: an answer without a leaf must not leave.
+    """
+
+    __slots__ = ("_ledger", "access", "receipt")
 
     def __init__(self, ledger: "Ledger", access: Access) -> None:
         self._ledger = ledger
         self.access = access
         self.receipt: Receipt | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begin; nothing is written yet."""
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Write the leaf of what went wrong, unless one was written."""
+        if error is None:
+            if self.receipt is None:
+                raise RuntimeError("A use of personal data ended without its leaf.")
+        elif isinstance(error, Exception):
+            await self.refused(_outcome(error))
 
     async def answered(
         self, *, fields: Sequence[str] | None = None, digest: str = "", outcome: str = "", subject_id: str | None = None
@@ -46,12 +64,12 @@ class Account:
         """
         if self.receipt is not None:
             raise RuntimeError("One use of personal data has one leaf.")
-        self.access = replace(
-            self.access,
-            fields=self.access.fields if fields is None else tuple(fields),
-            digest=digest or self.access.digest,
-            outcome=outcome or self.access.outcome,
-            subject_id=self.access.subject_id if subject_id is None else subject_id,
+        access = self.access
+        self.access = access._replace(
+            fields=access.fields if fields is None else tuple(fields),
+            digest=digest or access.digest,
+            outcome=outcome or access.outcome,
+            subject_id=access.subject_id if subject_id is None else subject_id,
         )
         self.receipt = await self._ledger.append(self.access)
         return self.receipt
@@ -59,7 +77,7 @@ class Account:
     async def refused(self, reason: str) -> None:
         """Write the leaf of a use that was not answered, unless there is one already."""
         if self.receipt is None:
-            self.receipt = await self._ledger.append(replace(self.access, outcome=reason, digest=""))
+            self.receipt = await self._ledger.append(self.access._replace(outcome=reason, digest=""))
 
 
 class Ledger:
@@ -92,27 +110,9 @@ class Ledger:
         self._heads.grown()
         return receipts
 
-    @asynccontextmanager
-    async def account(self, access: Access) -> AsyncIterator[Account]:
-        """Account for one use: a refusal or failure inside becomes a leaf with its reason as outcome, and goes on.
-
-        Raises:
-            RuntimeError: the block ended without `answered()`: an answer without a leaf must not leave.
-        """
-        account = Account(self, access)
-        try:
-            yield account
-        except Refusal as refusal:
-            await account.refused(refusal.reason)
-            raise
-        except Unavailable:
-            await account.refused("UNAVAILABLE")
-            raise
-        except Exception:
-            await account.refused("INTERNAL")
-            raise
-        if account.receipt is None:
-            raise RuntimeError("A use of personal data ended without its leaf.")
+    def account(self, access: Access) -> Account:
+        """Account for one use: `async with ledger.account(access) as account`."""
+        return Account(self, access)
 
     def entry(self, access: Access) -> Entry:
         """The leaf of a use by the current caller, now; a resident who asks appears as a pseudonym too."""
@@ -228,3 +228,9 @@ class Ledger:
         async with self._book.reading() as connection:
             paths = await self._rows.paths(connection, spans)
         return [ProvenLeaf(leaf=leaf, path=path, head=head) for leaf, path in zip(leaves, paths, strict=True)]
+
+
+def _outcome(error: Exception) -> str:
+    if isinstance(error, Refusal):
+        return error.reason
+    return "UNAVAILABLE" if isinstance(error, Unavailable) else "INTERNAL"

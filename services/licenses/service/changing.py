@@ -2,7 +2,6 @@
 """Suspending, restoring, revoking: by the issuer only, with grounds, and the holder can see who did it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from services.kit.caller import Caller
 from services.kit.clock import Clock
@@ -101,7 +100,7 @@ class Changing:
     async def _own(self, tx: LicensesTx, license_id: str, caller: Caller, account: Account) -> License:
         license = await tx.license(license_id)
         if license is not None:
-            account.access = replace(account.access, subject_id=license.holder_id, case_id=license.case_id)
+            account.access = account.access._replace(subject_id=license.holder_id, case_id=license.case_id)
         if license is None or license.identifier.issuer != caller.agency:
             raise LicenseNotFound("The calling agency has issued no such license.")
         return license

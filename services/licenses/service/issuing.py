@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Issuing: the license, its credential, its facts and its leaf in one transaction."""
 
-from dataclasses import replace
-
 from services.kit.caller import Caller
 from services.kit.clock import Clock
 from services.kit.errors import RequestIdReused
@@ -87,8 +85,7 @@ class Issuing:
 
     async def _leaf(self, tx: LicensesTx, access: Access, after: License, said: Attributes, credential: str) -> Receipt:
         return await tx.leaf(
-            replace(
-                access,
+            access._replace(
                 fields=tuple(said),
                 resource=str(after.identifier),
                 digest=self._store.digest(credential.encode()),

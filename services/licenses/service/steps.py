@@ -2,7 +2,6 @@
 """Steps of cases: the license, its leaf and the answer to the case engine in one transaction."""
 
 import re
-from dataclasses import replace
 
 from services.kit.clock import Clock
 from services.kit.errors import Refusal, Unavailable, VersionConflict
@@ -75,7 +74,7 @@ class Steps:
                 return
             await tx.record(StepAnswered(step, StepOutcome.REFUSED, reason=refusal.reason))
             if access is not None:
-                await tx.leaf(replace(access, outcome=refusal.reason))
+                await tx.leaf(access._replace(outcome=refusal.reason))
 
 
 def _draft(wanted: StepLicense) -> Draft:
