@@ -98,17 +98,20 @@ class TokenVerifier:
             TokenExpired: it has ended.
             Unavailable: the issuer's keys can't be had.
         """
-        encoded = token.encode()
-        if len(encoded) > _TOKEN_BYTES_MAX:
-            raise TokenInvalid("The access token is too long to be ours.")
-        fingerprint = hashlib.sha256(encoded).digest()
-        claims = self._remembered.get(fingerprint)
+        claims = self.remembered(token)
         if claims is None:
             claims = await self._verified(token)
-            self._remember(fingerprint, claims)
-        if claims.expires <= self._clock().timestamp():
-            self._remembered.pop(fingerprint, None)
-            raise TokenExpired("The access token has expired.", remedy="Sign in again.")
+            self._remember(_fingerprint(token), claims)
+            self._must_hold(claims)
+        return claims
+
+    def remembered(self, token: str) -> Claims | None:
+        """Give what a token says that was verified before; None for another. Raises TokenInvalid, TokenExpired."""
+        if len(token) > _TOKEN_BYTES_MAX:
+            raise TokenInvalid("The access token is too long to be ours.")
+        claims = self._remembered.get(_fingerprint(token))
+        if claims is not None:
+            self._must_hold(claims)
         return claims
 
     def forget(self) -> None:
@@ -162,11 +165,19 @@ class TokenVerifier:
         self._issuer = found.issuer
         self._fetched = time.monotonic()
 
+    def _must_hold(self, claims: Claims) -> None:
+        if claims.expires <= self._clock().timestamp():
+            raise TokenExpired("The access token has expired.", remedy="Sign in again.")
+
     def _remember(self, fingerprint: bytes, claims: Claims) -> None:
         """Keep the newest ten thousand; a dict gives its oldest entry first."""
         if len(self._remembered) >= _REMEMBERED_MAX:
             self._remembered.pop(next(iter(self._remembered)))
         self._remembered[fingerprint] = claims
+
+
+def _fingerprint(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
 
 
 def _key_id(token: str) -> str:

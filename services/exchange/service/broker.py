@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asks a provider under a permit and believes the answer as far as it can be checked; knows nothing of the ledger."""
 
-import json
-
 from services.exchange.domain.answer import Scalar, accept
 from services.exchange.domain.inquiry import Inquiry, Subject
 from services.exchange.domain.permit import Permit
@@ -43,8 +41,3 @@ class Broker:
         )
         record = await self._providers.ask(permit.resource, inquiry)
         return None if record is None else accept(record, fields=permit.fields, subject_key=key)
-
-
-def canonical(values: object) -> bytes:
-    """Canonical JSON of an answer, whose keyed digest stands in the leaf."""
-    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

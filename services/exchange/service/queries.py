@@ -10,14 +10,14 @@ from services.exchange.domain.comparison import compare
 from services.exchange.domain.inquiry import Query, Subject, SubjectKind, Verification, check_words
 from services.exchange.domain.permit import Permit
 from services.exchange.domain.refusals import NotOwnRecord
-from services.exchange.service.broker import Broker, canonical
+from services.exchange.service.broker import Broker
 from services.exchange.service.ports import Store
 from services.exchange.service.rulebook import Rulebook
 from services.exchange.service.subjects import Subjects
 from services.kit.caller import Caller, CallerKind
 from services.kit.clock import Clock
 from services.kit.errors import NotFound, Refusal, RequestInvalid, Violation
-from services.kit.ledger.access import Access, Receipt
+from services.kit.ledger.access import Access, Receipt, canonical
 
 RIGHT = "exchange.query"
 
@@ -60,14 +60,14 @@ class QueryService:
         )
         grantee = _grantee(caller, query.on_behalf_of)
         on_behalf_of = query.on_behalf_of if caller.kind is CallerKind.CITIZEN else ""
-        access = _Asked("query", query.resource, query.subject, query.purpose, query.case_id, on_behalf_of)
+        asked = _asked("query", query, on_behalf_of)
         try:
             _must_be_own(caller, query.subject)
             permit = self._rulebook.permit_query(grantee, query.resource, purpose=query.purpose, fields=query.fields)
         except Refusal as refusal:
-            await self._refused(access, query.fields, refusal)
+            await self._refused(asked, query.subject, query.fields, refusal)
             raise
-        leaf = await self._leaf(access, permit)
+        leaf = await self._leaf(asked, query.subject, permit)
         async with self._store.ledger.account(leaf) as entry:
             values = await self._broker.ask(
                 permit,
@@ -88,13 +88,13 @@ class QueryService:
         names = tuple(sorted(question.values))
         check_words(resource=question.resource, purpose=question.purpose, fields=names)
         grantee = caller.agency or caller.id
-        access = _Asked("verify", question.resource, question.subject, question.purpose, question.case_id, "")
+        asked = _asked("verify", question)
         try:
             permit = self._rulebook.permit_verify(grantee, question.resource, purpose=question.purpose, fields=names)
         except Refusal as refusal:
-            await self._refused(access, names, refusal)
+            await self._refused(asked, question.subject, names, refusal)
             raise
-        leaf = await self._leaf(access, permit)
+        leaf = await self._leaf(asked, question.subject, permit)
         async with self._store.ledger.account(leaf) as entry:
             found = await self._broker.ask(
                 permit, question.subject, purpose=question.purpose, grantee=grantee, case_id=question.case_id
@@ -103,42 +103,30 @@ class QueryService:
             receipt = await entry.answered(fields=names, digest=self._store.digest(canonical(fields)))
         return Verified(all(fields.values()), fields, permit.grant_id, receipt)
 
-    async def _leaf(self, asked: "_Asked", permit: Permit) -> Access:
-        subject_id = await self._subjects.subject_id(asked.subject, purpose=asked.purpose, case_id=asked.case_id)
-        return asked.access(subject_id, basis=permit.basis, fields=permit.fields)
+    async def _leaf(self, asked: Access, subject: Subject, permit: Permit) -> Access:
+        subject_id = await self._subjects.subject_id(subject, purpose=asked.purpose, case_id=asked.case_id)
+        return asked._replace(subject_id=subject_id, basis=permit.basis, fields=permit.fields)
 
-    async def _refused(self, asked: "_Asked", fields: Sequence[str], refusal: Refusal) -> None:
+    async def _refused(self, asked: Access, subject: Subject, fields: Sequence[str], refusal: Refusal) -> None:
         """Account for a refusal before anybody was asked: the subject may see who tried."""
         resource = self._rulebook.resource(asked.resource)
         known = resource.field_names if resource is not None else frozenset[str]()
-        subject_id = await self._subjects.subject_id(asked.subject, purpose=asked.purpose, case_id=asked.case_id)
+        subject_id = await self._subjects.subject_id(subject, purpose=asked.purpose, case_id=asked.case_id)
         shown = tuple(name for name in dict.fromkeys(fields) if name in known)
-        await self._store.ledger.append(asked.access(subject_id, fields=shown, outcome=refusal.reason))
+        await self._store.ledger.append(asked._replace(subject_id=subject_id, fields=shown, outcome=refusal.reason))
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What every leaf of one question has in common."""
-
-    operation: str
-    resource: str
-    subject: Subject
-    purpose: str
-    case_id: str
-    on_behalf_of: str
-
-    def access(self, subject_id: str, *, fields: tuple[str, ...], basis: str = "", outcome: str = "answered") -> Access:
-        return Access(
-            operation=self.operation,
-            subject_id=subject_id,
-            purpose=self.purpose,
-            basis=basis,
-            fields=fields,
-            resource=self.resource,
-            on_behalf_of=self.on_behalf_of,
-            case_id=self.case_id,
-            outcome=outcome,
-        )
+def _asked(operation: str, question: Query | Verification, on_behalf_of: str = "") -> Access:
+    """Begin the leaf of a question: what is known before anybody was asked who it is about."""
+    return Access(
+        operation=operation,
+        subject_id="",
+        purpose=question.purpose,
+        basis="",
+        resource=question.resource,
+        on_behalf_of=on_behalf_of,
+        case_id=question.case_id,
+    )
 
 
 def _grantee(caller: Caller, on_behalf_of: str) -> str:

@@ -7,14 +7,14 @@ from datetime import timedelta
 from services.exchange.domain.answer import Scalar
 from services.exchange.domain.inquiry import KeptAnswer, Query, StepAnswered, StepOutcome, check_words
 from services.exchange.domain.refusals import retry_helps
-from services.exchange.service.broker import Broker, canonical
+from services.exchange.service.broker import Broker
 from services.exchange.service.ports import Steps, Store
 from services.exchange.service.rulebook import Rulebook
 from services.exchange.service.subjects import Subjects
 from services.kit.clock import Clock
 from services.kit.errors import Refusal, RequestInvalid
 from services.kit.ids import new_id
-from services.kit.ledger.access import ANSWERED, Access
+from services.kit.ledger.access import ANSWERED, Access, canonical
 
 NOT_FOUND = "NOT_FOUND"
 _DROPPED_MAX = 1_000

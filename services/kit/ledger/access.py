@@ -5,6 +5,7 @@ What is made for every call is a tuple: a frozen dataclass of ten fields takes t
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -98,7 +99,7 @@ class ProvenLeaf:
         return ledger_pb2.ProvenLeaf(leaf=self.leaf.to_wire(), path=self.path, head=self.head.to_wire())
 
 
-def canonical(members: dict[str, object]) -> bytes:
+def canonical(members: Mapping[str, object]) -> bytes:
     """Canonical JSON: sorted keys, no spaces, UTF-8. The same members give the same bytes everywhere."""
     return _encoder.encode(members).encode()
 
