@@ -78,8 +78,8 @@ WANTED: Mapping[str, Mapping[str, str]] = {
 }
 
 
-async def settled(system: System, cases: Sequence[str], *, seconds: float) -> None:
-    """Wait until no case of these is open any more, at most so long; who is still open then is `inspect`'s to judge."""
+async def settled(system: System, *, seconds: float) -> None:
+    """Wait until no case is open any more, at most so long; who is still open then is `inspect`'s to judge."""
     try:
         async with asyncio.timeout(seconds):
             async with databases(system) as urls:
@@ -87,10 +87,10 @@ async def settled(system: System, cases: Sequence[str], *, seconds: float) -> No
                 try:
                     while True:
                         async with engines.reading.connect() as connection:
-                            open_now = await connection.execute(
-                                text("SELECT case_id FROM case_file WHERE status IN ('submitted', 'in_progress')")
+                            still_open = await connection.execute(
+                                text("SELECT count(*) FROM case_file WHERE status IN ('submitted', 'in_progress')")
                             )
-                            if not {row.case_id for row in open_now} & set(cases):
+                            if not still_open.scalar_one():
                                 return
                         await asyncio.sleep(0.2)
                 finally:
@@ -131,10 +131,14 @@ async def _read(url: str, queries: Mapping[str, str]) -> dict[str, list[dict[str
     engines = open_engines(url, application="inspection")
     try:
         async with engines.reading.connect() as connection:
-            return {
+            snapshot = " ISOLATION LEVEL REPEATABLE READ" if engines.dialect == "postgresql" else ""
+            await connection.exec_driver_sql(f"BEGIN{snapshot}")  # what still moves must be seen at one moment
+            found = {
                 name: [dict(row._mapping) for row in await connection.execute(text(query))]
                 for name, query in queries.items()
             }
+            await connection.exec_driver_sql("ROLLBACK")
+            return found
     finally:
         await engines.close()
 
