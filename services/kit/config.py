@@ -43,7 +43,13 @@ class Common(BaseModel, frozen=True):
     )
     reuse_port: bool = Field(default=False, description="True where several processes share the gRPC port.")
     rpc_in_flight_max: int = Field(default=1000, ge=1, description="Unary calls at once; more are refused for a while.")
+    rpc_in_flight_max_per_caller: int = Field(
+        default=200, ge=1, description="The same of one caller; the services of the system have no such bound."
+    )
     rpc_streams_max: int = Field(default=1000, ge=1, description="Open streams at once; more are refused for a while.")
+    rpc_streams_max_per_caller: int = Field(
+        default=100, ge=1, description="The same of one caller; the services of the system have no such bound."
+    )
 
     @classmethod
     def load(cls, prefix: str, environ: Mapping[str, str], known: Mapping[str, Any] | None = None) -> Self:

@@ -22,6 +22,8 @@ _KINDS = {
     access_pb2.CALLER_KIND_OPERATOR: CallerKind.OPERATOR,
 }
 _GATEWAY = SpiffeId("service", "gateway")
+_GATEWAY_ACTOR = str(_GATEWAY)
+_GATEWAY_NAME = _GATEWAY_ACTOR.encode()
 _BEARER = "bearer "
 _KNOWN_MAX = 10_000
 _ALTERNATIVES = "x509_subject_alternative_name"
@@ -73,6 +75,13 @@ def rule_of(service: str, method: str) -> Rule:
     return Rule(kinds, rule.right, frozenset(rule.services))
 
 
+def must_be(kinds: frozenset[str], names: Sequence[bytes]) -> None:
+    """Refuse a certificate that names nobody of these kinds. Raises CertificateForeign, CallerNotAllowed."""
+    kind = _name_of(names).kind
+    if kind not in kinds:
+        raise CallerNotAllowed(f"This method is not open to a caller of kind {kind}.")
+
+
 class Doorkeeper:
     """Establishes the caller. Who was once established is remembered; an agency as long as its rights are the same."""
 
@@ -83,8 +92,10 @@ class Doorkeeper:
 
     def at_once(self, names: Sequence[bytes], authorization: str) -> Caller | None:
         """Give a caller that needs no question to anybody; None where `establish` must ask."""
-        if authorization or len(names) != 1:
+        if len(names) != 1:
             return None
+        if authorization:
+            return self._spoken_for(names[0], authorization)
         caller = self._known.get(names[0])
         if caller is None or caller.kind is not CallerKind.AGENCY:
             return caller
@@ -117,6 +128,16 @@ class Doorkeeper:
         if len(self._known) < _KNOWN_MAX:
             self._known[names[0]] = caller
         return caller
+
+    def _spoken_for(self, name: bytes, authorization: str) -> Caller | None:
+        """Give whom the gateway speaks for with a token that was verified before; a clerk's agency may be barred since."""
+        if name != _GATEWAY_NAME or not authorization.startswith("Bearer "):
+            return None
+        token = authorization[len(_BEARER) :]
+        claims = self._tokens.remembered(token)
+        if claims is None or claims.kind is CallerKind.CLERK:
+            return None
+        return _caller_of(claims, _GATEWAY_ACTOR, token)
 
     async def renewed(self, caller: Caller) -> Caller:
         """Give an agency with the rights that it has now. Raises AgencyNotActive, Unavailable."""

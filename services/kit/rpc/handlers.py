@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 
+from services.kit.caller import Caller
 from services.kit.rpc.admission import Rule, rule_of
 from services.kit.rpc.reading import Read, reader_of
 from services.kit.rpc.streams import Stream
@@ -21,7 +22,7 @@ Handlers = dict[str, "grpc.RpcMethodHandler[Any, Any]"]
 class Registrar:
     """Stands in for the server when generated code registers a servicer, and registers the wrapped handlers instead."""
 
-    def __init__(self, server: Any, door: Door, *, opened: bool = False) -> None:
+    def __init__(self, server: Any, door: Door, *, opened: frozenset[str] = frozenset()) -> None:
         self._server = server
         self._door = door
         self._opened = opened
@@ -41,7 +42,7 @@ class Registrar:
         streams = bool(handler.request_streaming or handler.response_streaming)
         rule = Rule() if self._opened else rule_of(service, name)
         plan = Plan(f"{service}/{name}", rule, streams, self._opened)
-        read = handler.request_deserializer if self._opened else reader_of(handler.request_deserializer)
+        read = reader_of(handler.request_deserializer)
         write = handler.response_serializer
         door = self._door
         if handler.request_streaming and handler.response_streaming:
@@ -60,18 +61,13 @@ class Registrar:
 def _unary_answer(
     door: Door, plan: Plan, behavior: Callable[[Any, Any], Awaitable[Any]], read: Read
 ) -> Callable[[Any, Any], Awaitable[Any]]:
-    if plan.opened:
-
-        async def open_call(body: Any, context: Any) -> Any:
-            return await behavior(read(body), context)
-
-        return open_call
     attributes = plan.attributes
+    enter: Callable[[Unit, Any], Awaitable[Caller] | None] = Unit.enter if plan.opened else Unit.admit_at_once
 
     async def call(body: Any, context: Any) -> Any:
         unit = Unit(door, plan, attributes)
         try:
-            waiting = unit.admit_at_once(context)
+            waiting = enter(unit, context)
             if waiting is not None:
                 unit.let_in(await waiting)
             return await behavior(read(body), context)

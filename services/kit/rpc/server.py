@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gRPC door of one service: its own methods by rule, health, reflection and channelz for every certificate.
+"""The gRPC door of one service: its own methods by rule; health, reflection and channelz by kind of certificate.
 
-Health, reflection and channelz carry no rule and ask for no right: they tell whether we live, what the published
-contract says, and how many calls ran. None of it is personal, monitors of any department need it, and the handshake
-has already kept out everybody without a certificate of our root.
+Health and reflection carry no rule and ask for no right: they tell whether we live and what the published contract
+says, which is not personal and which monitors of any department need. Channelz shows who is connected from where, so
+it is for our services and operators. All three take places at the same gates as everything else.
 """
 
 import asyncio
@@ -24,13 +24,16 @@ from services.kit.certificates import Identity
 from services.kit.config import Common
 from services.kit.errors import StartupError
 from services.kit.rpc.admission import Doorkeeper
+from services.kit.rpc.gate import Gate
 from services.kit.rpc.handlers import Registrar
 from services.kit.rpc.limits import MESSAGE_BYTES_MAX, METADATA_BYTES_MAX
-from services.kit.rpc.unit import Door, Gate
+from services.kit.rpc.unit import Door
 from services.kit.telemetry import Telemetry
 
 Adder = Callable[[Any, Any], None]
 
+_INSIDERS: Final = frozenset({"service", "operator"})
+_EVERYBODY: Final = _INSIDERS | {"agency"}
 _SPARE_CALLS: Final = 200
 """Places beyond both gates, so that who is refused is refused in words; past them gRPC refuses by itself."""
 
@@ -47,8 +50,8 @@ class Server:
             name,
             telemetry,
             keeper,
-            calls=Gate(settings.rpc_in_flight_max),
-            streams=Gate(settings.rpc_streams_max),
+            calls=Gate(settings.rpc_in_flight_max, settings.rpc_in_flight_max_per_caller),
+            streams=Gate(settings.rpc_streams_max, settings.rpc_streams_max_per_caller),
             ongoing=set(),
         )
         self._server = aio.server(
@@ -73,10 +76,11 @@ class Server:
         own = Registrar(self._server, self.door)
         for adder, servicer in rpc:
             adder(servicer, own)
-        opened = Registrar(self._server, self.door, opened=True)
+        watched = Registrar(self._server, self.door, opened=_INSIDERS)
+        add_ChannelzServicer_to_server(ChannelzServicer(), watched)
+        opened = Registrar(self._server, self.door, opened=_EVERYBODY)
         add_HealthServicer_to_server(self.health, opened)
-        add_ChannelzServicer_to_server(ChannelzServicer(), opened)
-        names = [*own.services, *opened.services, SERVICE_NAME]
+        names = [*own.services, *watched.services, *opened.services, SERVICE_NAME]
         add_ServerReflectionServicer_to_server(ReflectionServicer(names), opened)
 
     async def start(self) -> int:

@@ -31,8 +31,7 @@ class Stream:
         try:
             await self._let_in(unit, context)
             async for response in self._behavior(self._read(body), context):
-                if not self._plan.opened:
-                    await unit.readmit()
+                await unit.readmit()
                 yield response
         except BaseException as error:
             await self._refuse(unit, error, context)
@@ -53,9 +52,11 @@ class Stream:
 
     async def _let_in(self, unit: Unit, context: Any) -> None:
         self._door.ongoing.add(_task())
-        if not self._plan.opened:
-            await unit.admit(context)
-            unit.opened()
+        if self._plan.opened:
+            unit.enter(context)
+            return
+        await unit.admit(context)
+        unit.opened()
 
     async def _refuse(self, unit: Unit, error: BaseException, context: Any) -> None:
         """Answer with a status; returns where gRPC itself must see the exception."""
@@ -72,8 +73,7 @@ class Stream:
 
     def _leave(self, unit: Unit) -> None:
         self._door.ongoing.discard(_task())
-        if not self._plan.opened:
-            unit.leave()
+        unit.leave()
 
 
 def _task() -> "asyncio.Task[Any]":

@@ -16,49 +16,33 @@ from opentelemetry.trace import Span, StatusCode, set_span_in_context
 
 from services.kit import logs
 from services.kit.caller import CURRENT, Caller, CallerKind
-from services.kit.errors import DeadlineMissing, Refusal, RemoteFailure, TooManyRequests, Unavailable
-from services.kit.rpc.admission import Doorkeeper, Rule, names_of
+from services.kit.errors import DeadlineMissing, Refusal, RemoteFailure, Unavailable
+from services.kit.rpc.admission import Doorkeeper, Rule, must_be, names_of
 from services.kit.rpc.deadline import ENDS
+from services.kit.rpc.gate import Gate
 from services.kit.rpc.line import CallLine
 from services.kit.rpc.status import broken, refused, trailers, unavailable
 from services.kit.telemetry import SpanKind, Telemetry
 
 _NAMED_IN_LOGS: Final = frozenset({CallerKind.SERVICE, CallerKind.AGENCY})
-_RETRY_SECONDS: Final = 1.0
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _OPEN_CONTEXT: Final = otel_context.Context()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is known of a method before its first call. `opened` methods (health, reflection) ask for no rule."""
+    """What is known of a method before its first call. One that is `opened` to kinds of certificates asks for no rule."""
 
     name: str
     rule: Rule
     streams: bool
-    opened: bool = False
+    opened: frozenset[str] = frozenset()
 
     @property
     def attributes(self) -> dict[str, str]:
         """Give the attributes of its spans."""
         service, _, method = self.name.rpartition("/")
         return {"rpc.system.name": "grpc", "rpc.service": service, "rpc.method": method}
-
-
-class Gate:
-    """So many at once, and no more."""
-
-    __slots__ = ("_most", "inside")
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.inside = 0
-
-    def enter(self) -> None:
-        """Come in, or be refused for a while."""
-        if self.inside >= self._most:
-            raise TooManyRequests("Too many calls at once.", retry_after_seconds=_RETRY_SECONDS)
-        self.inside += 1
 
 
 @dataclass(frozen=True)
@@ -75,20 +59,25 @@ class Door:
 
 
 class Unit:
-    """One call. `enter` first, then `admit`; `failed` for any exception; `leave` always."""
+    """One call. `admit` first, or `enter` for an opened method; `failed` for any exception; `leave` always."""
 
-    __slots__ = ("_attributes", "_door", "_gate", "_plan", "_span", "_started", "caller", "code", "reason")
+    __slots__ = ("_attributes", "_door", "_gate", "_plan", "_share", "_span", "_started", "caller", "code", "reason")
 
     def __init__(self, door: Door, plan: Plan, attributes: dict[str, str]) -> None:
         self._door = door
         self._plan = plan
         self._attributes = attributes
         self._gate: Gate | None = None
+        self._share = b""
         self._span: Span | None = None
         self._started = time.monotonic()
         self.caller: Caller | None = None
         self.code = "OK"
         self.reason = ""
+
+    def enter(self, context: Any) -> None:
+        """Let in a call of an opened method: a place, and a certificate that names one of its kinds."""
+        must_be(self._plan.opened, self._place(context))
 
     async def admit(self, context: Any) -> None:
         """Let the call in: a place, a deadline, a trace, a caller, the right. Leaves them in the task's context."""
@@ -108,21 +97,26 @@ class Unit:
         self._span = door.telemetry.start(
             plan.name, kind=SpanKind.SERVER, attributes=self._attributes, parent=parent or "none"
         )
-        gate = door.streams if plan.streams else door.calls
-        gate.enter()
-        self._gate = gate
+        names = self._place(context)
         left = context.time_remaining()
         if left is not None:
             ENDS.set(self._started + left)
         elif not plan.streams:
             raise DeadlineMissing("A call must say how long it waits.", remedy="Set a deadline on the call.")
         otel_context.attach(set_span_in_context(self._span))
-        names = names_of(context)
         caller = door.keeper.at_once(names, authorization)
         if caller is None:
             return door.keeper.establish(names, authorization)
         self.let_in(caller)
         return None
+
+    def _place(self, context: Any) -> list[bytes]:
+        """Take a place, before anything that costs time; give the names in the certificate."""
+        names = names_of(context)
+        gate = self._door.streams if self._plan.streams else self._door.calls
+        self._share = gate.enter(names)
+        self._gate = gate
+        return names
 
     def let_in(self, caller: Caller) -> None:
         """Take the caller in, if the contract does."""
@@ -163,9 +157,9 @@ class Unit:
         return self._broken(error)
 
     def leave(self) -> None:
-        """Give the place back, end the span, write the line."""
+        """Give the place back, end the span, write the line; none for a look at our health, which comes every second."""
         if self._gate is not None:
-            self._gate.inside -= 1
+            self._gate.leave(self._share)
         span = self._span
         if span is not None:
             if self.code != "OK":
@@ -173,7 +167,7 @@ class Unit:
                 if self.code == "INTERNAL":
                     span.set_status(StatusCode.ERROR, self.reason)
             span.end()
-        if logs.writes_info:
+        if logs.writes_info and (self.code != "OK" or not self._plan.opened):
             logs.write(self._line())
 
     def _broken(self, error: Exception) -> status_pb2.Status:

@@ -201,7 +201,7 @@ async def test_keys_are_fetched_again_for_an_unknown_key_but_not_for_every_forge
     assert net.fake.asked.count("keys") == 1
 
 
-async def test_health_reflection_and_channelz_answer_any_holder_of_a_certificate(net: Mesh) -> None:
+async def test_health_and_reflection_answer_any_holder_of_a_certificate(net: Mesh) -> None:
     await net.server.health.set("", health_pb2.HealthCheckResponse.SERVING)
     identity = net.identity(f"spiffe://tongban/agency/{BARRED}")
     channel = await net.channel(identity.channel_credentials())
@@ -214,5 +214,20 @@ async def test_health_reflection_and_channelz_answer_any_holder_of_a_certificate
     ]
     names = {service.name for service in answers[0].list_services_response.service}
     assert {"tongban.identity.v1.IdentityService", "grpc.health.v1.Health", "grpc.channelz.v1.Channelz"} <= names
-    servers = await channelz_pb2_grpc.ChannelzStub(channel).GetServers(channelz_pb2.GetServersRequest(), timeout=3)
-    assert servers.server
+
+
+async def test_channelz_tells_who_is_connected_to_services_and_operators_only(net: Mesh) -> None:
+    for name in ("spiffe://tongban/service/licenses", "spiffe://tongban/operator/wang"):
+        channel = await net.channel(net.identity(name).channel_credentials())
+        servers = await channelz_pb2_grpc.ChannelzStub(channel).GetServers(channelz_pb2.GetServersRequest(), timeout=3)
+        assert servers.server
+    channel = await net.channel(net.identity(f"spiffe://tongban/agency/{HEALTH}").channel_credentials())
+    stub = channelz_pb2_grpc.ChannelzStub(channel)
+    for call in (
+        stub.GetServers(channelz_pb2.GetServersRequest(), timeout=3),
+        stub.GetTopChannels(channelz_pb2.GetTopChannelsRequest(), timeout=3),
+        stub.GetSocket(channelz_pb2.GetSocketRequest(socket_id=1), timeout=3),
+    ):
+        with pytest.raises(aio.AioRpcError) as caught:
+            await call
+        assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
