@@ -132,7 +132,9 @@ async def world(folder: Path, *, server_core: int, other_core: int) -> AsyncIter
             ),
         )
         settings = ExchangeSettings(
-            **await _common("exchange", folder=folder, ports=ports, postgres=postgres, kafka=kafka), sample_ratio=0.01
+            **await _common("exchange", folder=folder, ports=ports, postgres=postgres, kafka=kafka),
+            sample_ratio=0.01,
+            own_queries_per_day=1_000_000,
         )
         exchange = await stack.enter_async_context(
             worker(
