@@ -56,7 +56,12 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
         engine = Engine(store, workflows, bell, runtime.telemetry, clock=runtime.clock, tries_max=settings.tries_max)
         service = GatewayService(
             engine,
-            Drafts(engine, Prefiller(identity, exchange, workflows)),
+            Drafts(
+                engine,
+                Prefiller(identity, exchange, workflows),
+                most=settings.drafts_max,
+                days=settings.draft_days,
+            ),
             Sources(
                 identity,
                 LicensesClient(runtime.peer("licenses"), workflows),

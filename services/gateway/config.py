@@ -38,4 +38,6 @@ class Settings(Common, frozen=True):
     tries_max: int = Field(
         default=8, ge=1, le=100, description="Tries to change a case where somebody else comes first."
     )
+    drafts_max: int = Field(default=20, ge=1, le=10_000, description="Drafts that one resident may have at a time.")
+    draft_days: int = Field(default=30, ge=1, le=3650, description="Days after which an untouched draft is deleted.")
     key_days: int = Field(default=30, ge=1, le=3650, description="How long idempotency keys are remembered.")

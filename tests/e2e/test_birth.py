@@ -162,6 +162,16 @@ async def test_the_same_key_twice_opens_one_case(system: System) -> None:
         assert refused.status_code in {409, 422}
 
 
+async def test_a_draft_that_is_not_wanted_any_more_is_deleted(system: System) -> None:
+    async with system.resident("mother-5") as mother:
+        draft = await mother.create("birth", (await mother.samples("mother-5"))["birth"])
+        path = f"/api/v1/cases/{draft['id']}"
+        headers = {"idempotency-key": draft["id"]}
+        assert [(await mother.send("DELETE", path, headers=headers)).status_code for _ in range(2)] == [204, 204]
+        assert (await mother.send("GET", path)).status_code == 404
+        assert draft["id"] not in {row["id"] for row in (await mother.get("/api/v1/cases"))["cases"]}
+
+
 async def test_another_residents_case_does_not_exist(system: System) -> None:
     async with system.resident("mother-1") as mother, system.resident("mother-2") as other:
         samples = await mother.samples("mother-1")

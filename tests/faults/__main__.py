@@ -21,9 +21,9 @@ SETTLE_SECONDS = 120.0
 SETTINGS = {
     # A department that died with a task in hand is waited for so long, instead of half a minute.
     "TONGBAN_GATEWAY_LEASE_SECONDS": "5",
-    # These mothers have more children in an hour than anybody fills in forms in a day.
     # What a fault cuts off between the two calls of a birth stays a draft.
     "TONGBAN_GATEWAY_DRAFTS_MAX": "1000",
+    # These mothers have more children in an hour than anybody fills in forms in a day.
     "TONGBAN_EXCHANGE_OWN_QUERIES_PER_DAY": "1000000",
 }
 

@@ -20,6 +20,7 @@ from services.gateway.service import (
     CaseView,
     ChangeAnswers,
     CreateCase,
+    DeleteDraft,
     FieldView,
     GatewayService,
     HeadView,
@@ -161,6 +162,17 @@ class FakeGateway(GatewayService):
         self.views[view.id] = view
         await self.happened(view.id, "changed")
         return view
+
+    async def delete_case(self, command: DeleteDraft) -> None:
+        owner = current_caller().id
+        if (owner, command.idempotency_key) in self.keys:
+            return
+        before = await self.case(command.case_id)
+        if before.status is not CaseStatus.DRAFT:
+            raise CaseNotDraft("The case is submitted.")
+        del self.views[before.id], self.owners[before.id]
+        if command.idempotency_key:
+            self.keys[owner, command.idempotency_key] = ("", before)
 
     async def submit_case(self, command: SubmitCase) -> CaseView:
         before = await self.case(command.case_id)

@@ -41,6 +41,10 @@ class Kept:
         again.histories = {case_id: list(events) for case_id, events in self.histories.items()}
         return again
 
+    def drafts_of(self, applicant_id: str) -> int:
+        own = [file.state for file in self.files.values() if file.state.applicant_id == applicant_id]
+        return sum(state.submitted is None for state in own)
+
 
 class MemoryGatewayStore:
     """One transaction at a time."""
@@ -62,6 +66,9 @@ class MemoryGatewayStore:
 
     def keep(self, file: CaseFile) -> None:
         assert self.kept.files[file.case_id].state.version >= file.state.version
+
+    def forget(self, case_id: str) -> None:
+        assert case_id not in self.kept.files
 
     def digest(self, text: str) -> str:
         return hashlib.sha256(text.encode()).hexdigest()
@@ -85,6 +92,9 @@ class MemoryGatewayStore:
         rows = [row for row in self._rows() if row.applicant_id == applicant_id]
         rows.sort(key=lambda row: (row.created, row.case_id), reverse=True)
         return [row for row in rows if before is None or (row.created, row.case_id) < before][:limit]
+
+    async def drafts_of(self, applicant_id: str) -> int:
+        return self.kept.drafts_of(applicant_id)
 
     async def remembered(self, caller: str, key: str) -> Remembered | None:
         return self.kept.keys.get((caller, key))
@@ -121,10 +131,15 @@ class MemoryGatewayTx:
         self._kept.serials[day] = self._kept.serials.get(day, 0) + 1
         return self._kept.serials[day]
 
-    async def open_case(self, case_id: str, plan: Plan, event: CaseOpened) -> None:
+    async def open_case(self, case_id: str, plan: Plan, event: CaseOpened) -> int:
         self._kept.definitions.setdefault(plan.digest, plan.matter.canonical())
         self._kept.files[case_id] = CaseFile(case_id, "", fold([event]))
         self._kept.histories[case_id] = [event]
+        return self._kept.drafts_of(event.applicant_id)
+
+    async def delete_draft(self, file: CaseFile) -> None:
+        del self._kept.files[file.case_id], self._kept.histories[file.case_id]
+        self._clear_timers(file.case_id, "")
 
     async def append(self, before: CaseFile, after: CaseFile, events: Sequence[Event]) -> None:
         history = self._kept.histories[before.case_id]

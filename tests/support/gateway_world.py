@@ -120,12 +120,14 @@ class World:
     exchange: StubExchange = field(default_factory=StubExchange)
     lease_seconds: float = 30
     poll_seconds: float = 0.05
+    drafts_max: int = 20
     telemetry: Telemetry = field(default_factory=lambda: Telemetry("gateway"))
 
     def __post_init__(self) -> None:
         self.bell = Bell()
         self.engine = Engine(self.store, self.workflows, self.bell, self.telemetry, clock=self.clock)
-        drafts = Drafts(self.engine, Prefiller(self.identity, self.exchange, self.workflows))
+        prefiller = Prefiller(self.identity, self.exchange, self.workflows)
+        drafts = Drafts(self.engine, prefiller, most=self.drafts_max, days=30)
         sources = Sources(self.identity, NoLicenses(), NoLedgers())
         self.service = GatewayService(self.engine, drafts, sources, poll_seconds=self.poll_seconds, sandbox=True)
         self.steps = StepDesk(self.engine, self.exchange)

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.gateway.domain.case import CaseState
-from services.gateway.domain.definition import NotifyStep, OwnedStep, Step, StepKind, TaskStep
+from services.gateway.domain.definition import NotifyStep, OwnedStep, StepKind, TaskStep
 from services.gateway.domain.facts import CaseEndedFact, CaseParkedFact, CaseSubmittedFact, Fact, StepRequestedFact
 from services.gateway.domain.history import (
     CaseEnded,
@@ -25,12 +25,17 @@ from services.gateway.domain.plan import Plan
 from services.gateway.domain.text import Text
 from services.gateway.domain.values import StepInput, input_of, names_of
 
+WHOLE_CASE = ""
+"""Stands where a step would."""
+
 
 class TimerKind(StrEnum):
     """What a timer is for."""
 
     LIMIT = "limit"
     RETRY = "retry"
+    DRAFT = "draft"
+    """Of the case as a whole, whose step is empty: nobody has touched it for too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ class Effects:
     closed_tasks: tuple[tuple[str, str], ...] = ()
     """(case, step) whose task is void."""
     closed_timers: tuple[tuple[str, str], ...] = ()
-    """(case, step) whose timers are void."""
+    """(case, step) whose timers are void; the step is empty for those of the case as a whole."""
     ended: str = ""
     """The case of which all tasks and timers are void; empty while it goes on."""
     tasks: tuple[NewTask, ...] = ()
@@ -97,6 +102,7 @@ def effects_of(  # noqa: C901 - one arm for each kind of event
     for event in events:
         match event:
             case CaseSubmitted():
+                closed.append(WHOLE_CASE)
                 facts.append(CaseSubmittedFact(case_id, after.matter, after.definition))
             case StepStarted():
                 compiled = plan.steps[event.step_id]
@@ -134,7 +140,7 @@ def effects_of(  # noqa: C901 - one arm for each kind of event
         closed_tasks=tuple(
             (case_id, step_id) for step_id in void if step_id != finished and isinstance(plan.step(step_id), TaskStep)
         ),
-        closed_timers=tuple((case_id, step_id) for step_id in void if _has_timers(plan.step(step_id))),
+        closed_timers=tuple((case_id, step_id) for step_id in void if _has_timers(plan, step_id)),
         ended=case_id if ended else "",
         tasks=still_open,
         timers=() if ended else tuple(timers),
@@ -143,7 +149,10 @@ def effects_of(  # noqa: C901 - one arm for each kind of event
     )
 
 
-def _has_timers(step: Step | None) -> bool:
+def _has_timers(plan: Plan, step_id: str) -> bool:
+    if step_id == WHOLE_CASE:
+        return True
+    step = plan.step(step_id)
     return isinstance(step, OwnedStep) and (step.time_limit is not None or step.retry.max > 1)
 
 

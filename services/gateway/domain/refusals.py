@@ -35,7 +35,13 @@ class AnswersMissing(Refusal):
 
 
 class CaseNotDraft(Refusal):
-    """A case that is submitted can't be changed any more."""
+    """A case that is submitted can't be changed or deleted any more."""
+
+
+class TooManyDrafts(Refusal):
+    """The resident has as many drafts as one may have."""
+
+    code = Code.RESOURCE_EXHAUSTED
 
 
 class CaseNotParked(Refusal):

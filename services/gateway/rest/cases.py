@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`/api/v1/cases`: draft, change, submit, read."""
+"""`/api/v1/cases`: draft, change, delete, submit, read."""
 
 from typing import Annotated
 from uuid import UUID
@@ -22,7 +22,7 @@ from services.gateway.rest.door import Door, TheDoor, resident
 from services.gateway.rest.pages import next_link
 from services.gateway.rest.shapes.base import Words
 from services.gateway.rest.shapes.case import Case, Cases, ChangedAnswers, Entry, NewCase, Submitted, Summary, Timeline
-from services.gateway.service import CaseView, ChangeAnswers, CreateCase, SubmitCase
+from services.gateway.service import CaseView, ChangeAnswers, CreateCase, DeleteDraft, SubmitCase
 from services.kit.errors import Code, Refusal
 
 router = APIRouter(route_class=JsonRoute, tags=["cases"], dependencies=[Depends(resident)])
@@ -65,7 +65,10 @@ Receipt = Annotated[str, Query(max_length=100, description="Only the case with t
 async def create_case(
     request: Request, door: TheDoor, key: IdempotencyKey, asked: Annotated[NewCase, Body()]
 ) -> Response:
-    """Open a draft of a matter. What departments already know is filled in; what is missing can be given later."""
+    """Open a draft of a matter. What departments already know is filled in; what is missing can be given later.
+
+    A resident may have a limited number of drafts; one that nobody touches for a while is deleted.
+    """
     case = await door.service.create_case(
         CreateCase(matter=asked.matter, answers=asked.answers, without=tuple(asked.without), idempotency_key=key)
     )
@@ -98,6 +101,20 @@ async def change_case(  # noqa: PLR0917 - called by name
         )
     )
     return _rendered(request, case)
+
+
+@router.delete(
+    "/api/v1/cases/{case_id}",
+    summary="Delete a draft",
+    operation_id="delete_case",
+    status_code=204,
+    responses={204: answers("The draft is gone, and everything in it."), **errors(401, 403, 404, 409)},
+)
+async def delete_case(request: Request, door: TheDoor, case_id: CaseId, key: OptionalKey = "") -> Response:
+    """Delete a draft with everything in it. A case that is submitted stays: departments act on it."""
+    request.scope["tongban.case"] = str(case_id)
+    await door.service.delete_case(DeleteDraft(case_id=str(case_id), idempotency_key=key))
+    return Response(status_code=204)
 
 
 @router.post(

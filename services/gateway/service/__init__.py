@@ -8,7 +8,7 @@ departments; all move cases through one `Engine`.
 from services.gateway.domain.case import CaseStatus
 from services.gateway.domain.history import PrefillState
 from services.gateway.domain.text import Text
-from services.gateway.service.commands import ChangeAnswers, CreateCase, SubmitCase
+from services.gateway.service.commands import ChangeAnswers, CreateCase, DeleteDraft, SubmitCase
 from services.gateway.service.resident import GatewayService
 from services.gateway.service.views import (
     AccessPage,
@@ -44,6 +44,7 @@ __all__ = [
     "ChangeAnswers",
     "ChoiceView",
     "CreateCase",
+    "DeleteDraft",
     "FieldView",
     "GatewayService",
     "HeadView",

@@ -31,6 +31,14 @@ class ChangeAnswers:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteDraft:
+    """Delete a draft with everything in it. Under a key, the repeat is as good as the first."""
+
+    case_id: str
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SubmitCase:
     """Submit a draft. A case that is already submitted is answered as it stands."""
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drafts: opened once however often it is asked, filled from sources, changed, and submitted."""
+"""Drafts: opened once however often it is asked, filled from sources, changed, submitted or let go."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from services.gateway.domain.advance import resume, submit
 from services.gateway.domain.case import CaseState, StepState
 from services.gateway.domain.definition import canonical_json
+from services.gateway.domain.effects import WHOLE_CASE, Timer, TimerKind
 from services.gateway.domain.form import check_answers, check_complete
 from services.gateway.domain.history import AnswersChanged, CaseOpened, Event, Prefilled, PrefillRepeated, PrefillState
 from services.gateway.domain.plan import Plan
@@ -16,9 +18,10 @@ from services.gateway.domain.refusals import (
     CaseNotParked,
     CitizenOnly,
     IdempotencyKeyReused,
+    TooManyDrafts,
 )
 from services.gateway.domain.values import china_date
-from services.gateway.service.commands import ChangeAnswers, CreateCase, SubmitCase
+from services.gateway.service.commands import ChangeAnswers, CreateCase, DeleteDraft, SubmitCase
 from services.gateway.service.engine import Engine, Turn
 from services.gateway.service.ports import CaseFile, Remembered
 from services.gateway.service.prefill import Prefiller
@@ -30,13 +33,18 @@ from services.kit.telemetry import current_traceparent
 LEVEL_CITY = "3"
 """Level of the implementing body in the implementation code (GB/T 39046-2020, annex A): city."""
 
+_A_DAY = timedelta(days=1)
+
 
 class Drafts:
     """From an empty form to a submitted case; acts for the calling resident."""
 
-    def __init__(self, engine: Engine, prefiller: Prefiller) -> None:
+    def __init__(self, engine: Engine, prefiller: Prefiller, *, most: int, days: int) -> None:
+        """`most` drafts for each resident; one that nobody has touched for `days` goes (PIPL, art. 19)."""
         self._engine = engine
         self._prefiller = prefiller
+        self._most = most
+        self._days = days
 
     async def create(self, command: CreateCase) -> CaseFile:
         """Open a draft. The same caller, key and body again give the same case."""
@@ -49,6 +57,7 @@ class Drafts:
             return known
         answers = {name: value for name, value in command.answers.items() if value}
         check_answers(plan.matter, command.answers, without)
+        self._must_have_room(1 + await self._engine.store.drafts_of(caller.id))  # No source is asked for nothing.
         prefilled = await self._prefiller.fill(plan.matter, note.case_id, plan.matter.form)
 
         async def work(turn: Turn) -> CaseFile:
@@ -60,7 +69,8 @@ class Drafts:
             day = china_date(now).replace("-", "")
             receipt = f"{implementation_code(plan, self._engine)}{day}{await turn.tx.next_serial(day):06d}"
             event = CaseOpened(now, receipt, command.matter, plan.digest, caller.id, answers, without, prefilled)
-            await turn.tx.open_case(note.case_id, plan, event)
+            self._must_have_room(await turn.tx.open_case(note.case_id, plan, event))
+            await self._touch(turn, note.case_id)
             return (await turn.load(note.case_id))[0]
 
         return await self._engine.transact(work)
@@ -84,6 +94,25 @@ class Drafts:
             return (AnswersChanged(self._engine.clock(), changed, without),)
 
         return await self._changed(command.case_id, command.version, command.idempotency_key, request, events)
+
+    async def delete(self, command: DeleteDraft) -> None:
+        """Delete a draft. A repeat under the same key finds it done; without a key there is nothing to find."""
+        caller = citizen()
+        note = Remembered(self._engine.store.digest(canonical_json({"delete": command.case_id})), command.case_id)
+
+        async def work(turn: Turn) -> None:
+            if command.idempotency_key:
+                first = await turn.tx.remember(caller.label, command.idempotency_key, note)
+                if first is not None:
+                    _same(first, note)
+                    return
+            file, _ = await turn.load(command.case_id)
+            _must_own(file, caller)
+            if file.state.submitted is not None:
+                raise CaseNotDraft("The case is submitted and can't be deleted any more.")
+            await turn.delete(file)
+
+        await self._engine.transact(work)
 
     async def submit(self, command: SubmitCase) -> CaseFile:
         """Submit a draft. Sources that were away when it was opened are asked once more before."""
@@ -142,13 +171,34 @@ class Drafts:
             if version is not None and version != file.state.version and not already:
                 raise VersionConflict("The case has changed since it was read.", remedy="Read it again.")
             traceparent = current_traceparent() if submitting and not already else ""
-            return await turn.apply(file, plan, events(plan, file.state), traceparent=traceparent)
+            after = await turn.apply(file, plan, events(plan, file.state), traceparent=traceparent)
+            if not submitting:
+                await self._touch(turn, case_id)
+            return after
 
         return await self._engine.transact(work)
 
+    def _must_have_room(self, drafts: int) -> None:
+        if drafts > self._most:
+            raise TooManyDrafts(
+                f"A resident may have {self._most} drafts at a time.",
+                remedy=f"Submit or delete a draft; one that nobody touches is deleted after {self._days} days.",
+                retry_after_seconds=_A_DAY.total_seconds(),
+            )
+
+    async def _touch(self, turn: Turn, case_id: str) -> None:
+        """From now on the days of a draft are counted anew."""
+        due = self._engine.clock() + self._days * _A_DAY
+        await turn.tx.put_timer(Timer(case_id, WHOLE_CASE, TimerKind.DRAFT, 0, due))
+
     async def _known(self, caller: Caller, key: str, note: Remembered) -> CaseFile | None:
         first = await self._engine.store.remembered(caller.label, key) if key else None
-        return await self._engine.store.case_file(_same(first, note).case_id) if first is not None else None
+        if first is None:
+            return None
+        file = await self._engine.store.case_file(_same(first, note).case_id)
+        if file is None:
+            raise CaseNotFound("The draft that was opened under this key is deleted.", remedy="Use a new key.")
+        return file
 
     async def _repeated(self, case_id: str) -> tuple[Prefilled, ...]:
         """What sources that were away say now."""

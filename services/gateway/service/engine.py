@@ -15,6 +15,7 @@ from services.gateway.domain.refusals import CaseNotFound
 from services.gateway.service.bell import TIMERS, Bell, case_key, tasks_key
 from services.gateway.service.ports import CaseFile, CaseMoved, GatewayStore, GatewayTx
 from services.gateway.workflows import Workflows
+from services.kit import logs
 from services.kit.clock import Clock
 from services.kit.errors import VersionConflict
 from services.kit.telemetry import Telemetry, current_traceparent
@@ -29,6 +30,7 @@ class Turn:
         self.tx = tx
         self._engine = engine
         self.changed: list[tuple[CaseFile, Effects]] = []
+        self.deleted: list[str] = []
 
     async def load(self, case_id: str) -> tuple[CaseFile, Plan]:
         """The case, locked, with the definition that it is pinned to. Raises CaseNotFound."""
@@ -58,6 +60,11 @@ class Turn:
             await self.tx.carry_out(effects, {task.role: self._engine.uscc(task.role) for task in effects.tasks})
         self.changed.append((after, effects))
         return after
+
+    async def delete(self, draft: CaseFile) -> None:
+        """Let go of a draft, answers and history: nobody but the applicant ever acted on it."""
+        await self.tx.delete_draft(draft)
+        self.deleted.append(draft.case_id)
 
 
 class Engine:
@@ -125,6 +132,9 @@ class Engine:
                 self.bell.ring(tasks_key(self.uscc(task.role)))
             for fact in effects.facts:
                 self.bell.tell(*news_of(fact))
+        for case_id in turn.deleted:
+            self.store.forget(case_id)
+            logs.get_logger().info("draft_deleted", case_id=case_id)
 
 
 def news_of(fact: Fact) -> tuple[str, str, str]:

@@ -105,8 +105,14 @@ class GatewayTx(Protocol):
     async def next_serial(self, day: str) -> int:
         """The next serial of a day (YYYYMMDD), from 1."""
 
-    async def open_case(self, case_id: str, plan: Plan, event: CaseOpened) -> None:
-        """A new case with its first event, and its definition where it was not used before."""
+    async def open_case(self, case_id: str, plan: Plan, event: CaseOpened) -> int:
+        """A new case with its first event, and its definition where it was not used before.
+
+        Gives how many drafts the applicant has now; who opens another one for them waits for our commit.
+        """
+
+    async def delete_draft(self, file: CaseFile) -> None:
+        """A draft and everything in it; it must be locked."""
 
     async def append(self, before: CaseFile, after: CaseFile, events: Sequence[Event]) -> None:
         """The next events. Raises CaseMoved where somebody else's came first."""
@@ -153,6 +159,9 @@ class GatewayStore(Protocol):
     def keep(self, file: CaseFile) -> None:
         """Take note of a state that was committed just now: the next one who asks need not read it."""
 
+    def forget(self, case_id: str) -> None:
+        """Let go of the state of a case that was deleted just now."""
+
     def digest(self, text: str) -> str:
         """A keyed digest, for comparing requests without keeping them."""
 
@@ -170,6 +179,9 @@ class GatewayStore(Protocol):
 
     async def cases_of(self, applicant_id: str, limit: int, before: tuple[datetime, str] | None) -> Sequence[CaseRow]:
         """The applicant's cases, newest first, older than `before` (created, case id)."""
+
+    async def drafts_of(self, applicant_id: str) -> int:
+        """How many drafts the applicant has."""
 
     async def remembered(self, caller: str, key: str) -> Remembered | None:
         """What was done under an idempotency key."""

@@ -10,7 +10,7 @@ from services.gateway.domain.case import fold
 from services.gateway.domain.refusals import CaseNotFound, SandboxOff
 from services.gateway.service.accesses import LOGS, merged
 from services.gateway.service.bell import case_key
-from services.gateway.service.commands import ChangeAnswers, CreateCase, SubmitCase
+from services.gateway.service.commands import ChangeAnswers, CreateCase, DeleteDraft, SubmitCase
 from services.gateway.service.drafts import Drafts, citizen
 from services.gateway.service.engine import Engine
 from services.gateway.service.ports import CaseFile, IdentitySource, LedgerSource, LicensesSource
@@ -69,13 +69,14 @@ class GatewayService:
         return matter_view(self._engine.workflows.current(code), self._engine.workflows)
 
     async def create_case(self, command: CreateCase) -> CaseView:
-        """Opens a draft, prefilled. MATTER_NOT_FOUND, ANSWERS_INVALID (with violations), IDEMPOTENCY_KEY_REUSED.
+        """Opens a draft, prefilled.
 
+        MATTER_NOT_FOUND, ANSWERS_INVALID (with violations), TOO_MANY_DRAFTS, IDEMPOTENCY_KEY_REUSED.
         A repeat is answered with the case as it was opened, however far it has come since: the same answer.
         """
         file = await self._drafts.create(command)
-        if file.state.version > 1:
-            (_, opened), *_ = await self._engine.store.events_after(file.case_id, 0)
+        if file.state.version > 1 and (history := await self._engine.store.events_after(file.case_id, 0)):
+            _, opened = history[0]
             file = CaseFile(file.case_id, "", fold([opened]))
         return await self._view(file)
 
@@ -85,6 +86,10 @@ class GatewayService:
         CASE_NOT_FOUND, CASE_NOT_DRAFT, VERSION_CONFLICT, ANSWERS_INVALID, IDEMPOTENCY_KEY_REUSED.
         """
         return await self._view(await self._drafts.change(command))
+
+    async def delete_case(self, command: DeleteDraft) -> None:
+        """Deletes a draft with everything in it. CASE_NOT_FOUND, CASE_NOT_DRAFT, IDEMPOTENCY_KEY_REUSED."""
+        await self._drafts.delete(command)
 
     async def submit_case(self, command: SubmitCase) -> CaseView:
         """Submits a draft; the case's trace is the caller's trace from here on.

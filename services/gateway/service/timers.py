@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waits that are over: the next attempt of a step, or a limit that was exceeded."""
+"""Waits that are over: the next attempt of a step, a limit that was exceeded, a draft that nobody touched."""
 
 from datetime import timedelta
 
@@ -67,6 +67,10 @@ class TimerDesk:
 
     async def _react(self, turn: Turn, timer: Timer) -> None:
         file, plan = await turn.load(timer.case_id)
+        if timer.kind is TimerKind.DRAFT:
+            if file.state.submitted is None:
+                await turn.delete(file)
+            return
         react = react_to_retry if timer.kind is TimerKind.RETRY else react_to_limit
         events = react(plan, timer.case_id, file.state, timer.step_id, timer.attempt, now=self._engine.clock())
         await turn.apply(file, plan, events)

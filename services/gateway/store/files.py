@@ -44,6 +44,8 @@ class Files:
             known = CaseState()
         if known.version < row.version:
             rows = await self._rows(connection, case_id, known.version, row.version)
+            if not rows:  # A draft that was deleted between the two looks.
+                return None
             known = fold((event_of(self._keyring, one) for one in rows), known)
         return CaseFile(case_id, row.traceparent, known)
 
@@ -56,6 +58,10 @@ class Files:
         self._states.move_to_end(file.case_id)
         if len(self._states) > _KEPT_MAX:
             self._states.popitem(last=False)
+
+    def forget(self, case_id: str) -> None:
+        """Let go of a state."""
+        self._states.pop(case_id, None)
 
     async def _rows(self, connection: AsyncConnection, case_id: str, after: int, last: int) -> list[Row[Any]]:
         return list((await connection.execute(_EVENTS, {"of_case": case_id, "after": after, "last": last})).all())

@@ -12,7 +12,16 @@ from services.gateway.service.ports import CaseFile, CaseRow, Remembered
 from services.gateway.store.files import Files
 from services.gateway.store.leases import to_take
 from services.gateway.store.rows import case_row, event_of
-from services.gateway.store.tables import cases, definitions, events, idempotency, metadata, tasks, timers
+from services.gateway.store.tables import (
+    cases,
+    definitions,
+    draft_counts,
+    events,
+    idempotency,
+    metadata,
+    tasks,
+    timers,
+)
 from services.gateway.store.tx import SqlGatewayTx
 from services.kit.store import Store
 from services.kit.store.engine import Engines
@@ -39,6 +48,10 @@ class SqlGatewayStore(Store[SqlGatewayTx]):
     def keep(self, file: CaseFile) -> None:
         """Take note of a state that was committed just now."""
         self.files.keep(file)
+
+    def forget(self, case_id: str) -> None:
+        """Let go of the state of a case that was deleted just now."""
+        self.files.forget(case_id)
 
     def digest(self, text: str) -> str:
         """A keyed digest, for comparing requests without keeping them."""
@@ -81,6 +94,12 @@ class SqlGatewayStore(Store[SqlGatewayTx]):
         asked = asked.order_by(cases.c.created.desc(), cases.c.case_id.desc()).limit(limit)
         async with self.reading() as connection:
             return [case_row(row) for row in (await connection.execute(asked)).all()]
+
+    async def drafts_of(self, applicant_id: str) -> int:
+        """How many drafts the applicant has."""
+        asked = select(draft_counts.c.drafts).where(draft_counts.c.applicant_id == applicant_id)
+        async with self.reading() as connection:
+            return int((await connection.execute(asked)).scalar_one_or_none() or 0)
 
     async def remembered(self, caller: str, key: str) -> Remembered | None:
         """What was done under an idempotency key."""

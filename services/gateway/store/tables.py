@@ -106,6 +106,13 @@ idempotency = Table(
     Index("idempotency_by_time", "created"),
 )
 
+draft_counts = Table(
+    "draft_count",
+    metadata,
+    Column("applicant_id", String(36), primary_key=True),
+    Column("drafts", Integer, nullable=False),
+)
+
 serials = Table(
     "receipt_serial",
     metadata,

@@ -20,6 +20,7 @@ from services.gateway.store.rows import case_columns, event_row, seal, task_row
 from services.gateway.store.tables import (
     cases,
     definitions,
+    draft_counts,
     events,
     idempotency,
     notices,
@@ -36,6 +37,11 @@ _LIVE = (TaskState.OPEN.value, TaskState.LEASED.value)
 ADD_EVENTS = events.insert()
 MOVE_CASE = update(cases).where(cases.c.case_id == bindparam("of_case"))
 CLEAR_TIMERS = delete(timers).where(timers.c.case_id == bindparam("of_case"), timers.c.step_id == bindparam("of_step"))
+CLOSE_DRAFT = (
+    update(draft_counts)
+    .where(draft_counts.c.applicant_id == bindparam("of_applicant"))
+    .values(drafts=draft_counts.c.drafts - 1)
+)
 FINISH_TASK = update(tasks).where(
     tasks.c.task_id == bindparam("of_task"), tasks.c.lease_token == bindparam("of_token"), tasks.c.state.in_(_LIVE)
 )
@@ -76,8 +82,8 @@ class SqlGatewayTx(Tx):
         )
         return int((await self.connection.execute(statement)).scalar_one())
 
-    async def open_case(self, case_id: str, plan: Plan, event: CaseOpened) -> None:
-        """Row, first event, and the definition where it was not used before."""
+    async def open_case(self, case_id: str, plan: Plan, event: CaseOpened) -> int:
+        """Row, first event, the definition where it was not used before, and the count, whose row is the lock."""
         await self.connection.execute(
             self.insert(definitions)
             .values(digest=plan.digest, code=plan.matter.code, body=plan.matter.canonical(), first_used=event.at)
@@ -96,11 +102,26 @@ class SqlGatewayTx(Tx):
             )
         )
         await self._write(CaseFile(case_id, "", CaseState()), [event])
+        counted = (
+            self.insert(draft_counts)
+            .values(applicant_id=event.applicant_id, drafts=1)
+            .on_conflict_do_update(index_elements=["applicant_id"], set_={"drafts": draft_counts.c.drafts + 1})
+            .returning(draft_counts.c.drafts)
+        )
+        return int((await self.connection.execute(counted)).scalar_one())
+
+    async def delete_draft(self, file: CaseFile) -> None:
+        """Row, events and timer; a draft has no tasks and no notices."""
+        for table in (events, timers, cases):
+            await self.connection.execute(delete(table).where(table.c.case_id == file.case_id))
+        await self.connection.execute(CLOSE_DRAFT, {"of_applicant": file.state.applicant_id})
 
     async def append(self, before: CaseFile, after: CaseFile, events: Sequence[Event]) -> None:
         """The next events; (case, number) is unique, which is the lock that holds whatever else fails."""
         await self._write(before, events)
         await self.connection.execute(MOVE_CASE, {"of_case": before.case_id, **case_columns(after)})
+        if before.state.submitted is None and after.state.submitted is not None:
+            await self.connection.execute(CLOSE_DRAFT, {"of_applicant": after.state.applicant_id})
 
     async def _write(self, before: CaseFile, new: Sequence[Event]) -> None:
         self._wrote = True

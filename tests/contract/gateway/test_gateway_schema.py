@@ -2,11 +2,14 @@
 """The migrated schema is the one that the code writes to, and yesterday's events can still be read."""
 
 import json
-from datetime import UTC, datetime
+import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect
 
+from services.gateway import migrations
+from services.gateway.domain.effects import WHOLE_CASE, TimerKind
 from services.gateway.domain.history import (
     CaseEnded,
     CaseOpened,
@@ -19,8 +22,11 @@ from services.gateway.domain.history import (
 )
 from services.gateway.domain.text import Text
 from services.gateway.events import to_wire
-from services.gateway.store import SqlGatewayStore
+from services.gateway.store import SqlGatewayStore, tables
 from services.gateway.store.tables import metadata
+from services.kit.clock import utc_now
+from services.kit.store import migrate
+from services.kit.store.engine import connected, open_engines
 from tests.support.probe import resources
 
 AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
@@ -45,10 +51,10 @@ async def test_migrations_make_what_the_code_expects(tmp_path: Path) -> None:
 
     given = resources(f"sqlite:///{tmp_path}/g.sqlite", tmp_path)
     async with SqlGatewayStore.open(given, encode=to_wire) as store, store.reading() as connection:
-        tables = await connection.run_sync(columns)
+        made = await connection.run_sync(columns)
         marked = await connection.run_sync(indexes)
     for name, table in metadata.tables.items():
-        assert tables[name] == {column.name for column in table.columns}
+        assert made[name] == {column.name for column in table.columns}
         assert {str(index.name) for index in table.indexes} <= marked[name]
 
 
@@ -67,3 +73,25 @@ def test_events_of_the_first_release_can_still_be_read() -> None:
     answered = from_body("StepAnswered", AT, "s", json.loads(ANSWERED))
     assert answered == StepAnswered(AT, "s", 2, Outcome.REFUSED, "NO", message=Text("不", "No"))
     assert from_body("CaseEnded", AT, "s", json.loads(ENDED)) == CaseEnded(AT, CaseOutcome.REFUSED, "s", "NO")
+
+
+async def test_drafts_of_the_first_release_are_counted_and_get_their_days(database: str, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    shutil.copytree(migrations.__path__[0], first, ignore=shutil.ignore_patterns("000[2-9]*"))
+    await migrate.upgrade(database, "gateway", first)
+    row = {"matter": "birth", "definition": "d", "version": 1, "traceparent": "", "created": AT}
+    engines = open_engines(database, application="test")
+    async with connected(engines.writing) as connection, connection.begin():
+        for number, status in enumerate(["draft", "draft", "submitted"]):
+            case = {"case_id": f"c-{number}", "receipt": f"r-{number}", "applicant_id": "a", "status": status}
+            await connection.execute(tables.cases.insert().values(**row, **case))
+    await engines.close()
+    async with SqlGatewayStore.open(resources(database, tmp_path), encode=to_wire) as store:
+        assert await store.drafts_of("a") == 2
+        async with store.transaction() as tx:
+            later = utc_now() + timedelta(days=31)
+            taken = [await tx.take_due_timer(later) for _ in range(3)]
+    assert {(timer.case_id, timer.step_id, timer.kind) for timer in taken if timer} == {
+        ("c-0", WHOLE_CASE, TimerKind.DRAFT),
+        ("c-1", WHOLE_CASE, TimerKind.DRAFT),
+    }

@@ -11,7 +11,7 @@ import pytest
 
 from services.gateway.domain.advance import submit
 from services.gateway.domain.case import CaseStatus, fold
-from services.gateway.domain.effects import Effects, NewTask, Notice, Timer, TimerKind, effects_of
+from services.gateway.domain.effects import WHOLE_CASE, Effects, NewTask, Notice, Timer, TimerKind, effects_of
 from services.gateway.domain.history import AnswersChanged
 from services.gateway.domain.plan import Plan
 from services.gateway.domain.text import Text
@@ -81,6 +81,30 @@ async def test_a_case_comes_back_as_the_fold_of_its_history(store: GatewayStore)
     assert fold(event for _, event in events) == after.state
     assert [seq for seq, _ in await store.events_after(CASE, 3)] == [4]
     assert await store.definition_of(PLAN.digest) == PLAN.matter.canonical()
+
+
+async def test_drafts_are_counted_until_they_are_submitted_or_deleted(store: GatewayStore) -> None:
+    assert await store.drafts_of(MOTHER) == 0
+    draft = await open_case(store, CASE.replace("1", "2"), receipt="r-2")
+    await submitted(store)
+    assert await store.drafts_of(MOTHER) == 1
+    event = replace(opened(PLAN), receipt="r-3")
+    async with store.transaction() as tx:
+        assert await tx.open_case(CASE.replace("1", "3"), PLAN, event) == 2
+        await tx.delete_draft(draft)
+    assert await store.drafts_of(MOTHER) == 1
+
+
+async def test_of_a_deleted_draft_nothing_is_left(store: GatewayStore) -> None:
+    draft = await open_case(store)
+    async with store.transaction() as tx:
+        await tx.put_timer(Timer(CASE, WHOLE_CASE, TimerKind.DRAFT, 0, SOON))
+        await tx.delete_draft(draft)
+    store.forget(CASE)
+    assert await store.case_file(CASE) is None
+    assert await store.find("r-1") is None
+    assert await store.events_after(CASE, 0) == []
+    assert await store.next_due() is None
 
 
 async def test_of_two_who_write_the_next_event_one_is_refused(store: GatewayStore) -> None:

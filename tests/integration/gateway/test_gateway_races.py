@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from services.gateway.domain.history import Outcome
+from services.gateway.domain.refusals import CaseNotDraft, CaseNotFound, TooManyDrafts
 from services.gateway.events import to_wire
-from services.gateway.service import CaseStatus, CaseView, CreateCase, SubmitCase
+from services.gateway.service import CaseStatus, CaseView, CreateCase, DeleteDraft, SubmitCase
 from services.gateway.service.ports import TaskRow
 from services.gateway.service.steps import ToldAnswer
 from services.gateway.service.tasks import CompleteTask
@@ -84,6 +85,15 @@ async def all_verified(twins: Twins, case: CaseView) -> None:
     await asyncio.gather(*told)
 
 
+async def written_by(world: World) -> str:
+    """Every row of every table."""
+    store = world.store
+    assert isinstance(store, SqlGatewayStore)
+    async with store.reading() as connection:
+        tables = [repr((await connection.execute(select(each))).all()) for each in store.metadata.tables.values()]
+    return "".join(tables)
+
+
 async def taken(world: World, count: int, operations: tuple[str, ...] = ()) -> list[TaskRow]:
     found: list[TaskRow] = []
 
@@ -140,6 +150,58 @@ async def test_many_cases_at_once_have_receipts_of_their_own(twins: Twins) -> No
     assert len({case.receipt for case in found}) == 12
 
 
+async def test_two_processes_never_open_more_drafts_than_a_resident_may_have(twins: Twins) -> None:
+    with acting_as(RESIDENT):
+        commands = [world.service.create_case(CreateCase("sample", {"name": NAME})) for world in twins.both * 13]
+        found = await asyncio.gather(*commands, return_exceptions=True)
+        assert [type(one) for one in found].count(TooManyDrafts) == 6
+        drafts = [one.id for one in found if isinstance(one, CaseView)]
+        assert {row.id for row in (await twins.two.service.cases()).rows} == set(drafts)
+        submits = [twins.one.service.submit_case(SubmitCase(case_id)) for case_id in drafts[:3]]
+        deletions = [world.service.delete_case(DeleteDraft(drafts[3])) for world in twins.both]
+        left = await asyncio.gather(*submits, *deletions, return_exceptions=True)
+        assert [type(one) for one in left].count(CaseNotFound) == 1
+        commands = [world.service.create_case(CreateCase("sample", {"name": NAME})) for world in twins.both * 4]
+        found = await asyncio.gather(*commands, return_exceptions=True)
+    assert [type(one) for one in found].count(TooManyDrafts) == 4
+
+
+async def test_of_submission_and_deletion_one_wins_and_the_other_hears_of_it(twins: Twins) -> None:
+    with acting_as(RESIDENT):
+        for _ in range(5):
+            draft = await twins.one.service.create_case(CreateCase("sample", {"name": NAME}))
+            submission, deletion = await asyncio.gather(
+                twins.one.service.submit_case(SubmitCase(draft.id)),
+                twins.two.service.delete_case(DeleteDraft(draft.id)),
+                return_exceptions=True,
+            )
+            kept = isinstance(submission, CaseView)
+            assert isinstance(deletion, CaseNotDraft) if kept else isinstance(submission, CaseNotFound)
+            assert len([row for row in (await twins.two.service.cases()).rows if row.id == draft.id]) == kept
+
+
+async def test_an_untouched_draft_is_deleted_by_one_of_two_processes_and_its_answers_with_it(twins: Twins) -> None:
+    with acting_as(RESIDENT):
+        draft = await twins.one.service.create_case(CreateCase("sample", {"name": NAME}))
+        await twins.two.service.case(draft.id)
+    twins.clock.forward(days=30)
+    assert sum(await asyncio.gather(*(world.timers.fire() for world in twins.both))) == 1
+    assert draft.id not in await written_by(twins.one)
+    for world in twins.both:
+        with pytest.raises(CaseNotFound):
+            await seen(world, draft)
+
+
+async def test_a_draft_that_goes_between_two_looks_is_not_there(twins: Twins) -> None:
+    with acting_as(RESIDENT):
+        draft = await twins.one.service.create_case(CreateCase("sample", {"name": NAME}))
+    store = twins.two.store
+    assert isinstance(store, SqlGatewayStore)
+    async with store.transaction() as tx:
+        await tx.connection.execute(delete(store.metadata.tables["case_event"]))
+    assert await store.case_file(draft.id) is None
+
+
 async def test_a_task_goes_to_one_of_two_processes_and_is_done_once(twins: Twins) -> None:
     cases = [await submitted(twins.one) for _ in range(4)]
     for case in cases:
@@ -188,12 +250,7 @@ async def test_what_people_answer_stands_nowhere_in_clear(twins: Twins, database
     await all_verified(twins, case)
     (task,) = await taken(twins.one, 1)
     assert task.input == {"n": NAME}
-    store = twins.one.store
-    assert isinstance(store, SqlGatewayStore)
-    written = ""
-    async with store.reading() as connection:
-        for table in store.metadata.tables.values():
-            written += repr((await connection.execute(select(table))).all())
+    written = await written_by(twins.one)
     raw = b""
     if database.startswith("sqlite"):
         folder = Path(database.removeprefix("sqlite:///")).parent

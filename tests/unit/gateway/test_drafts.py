@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from services.gateway.domain.effects import WHOLE_CASE, Timer, TimerKind
 from services.gateway.domain.refusals import (
     AnswersInvalid,
     AnswersMissing,
@@ -14,12 +15,21 @@ from services.gateway.domain.refusals import (
     CitizenOnly,
     IdempotencyKeyReused,
     MatterNotFound,
+    TooManyDrafts,
 )
-from services.gateway.service import CaseStatus, ChangeAnswers, CreateCase, PrefillState, SubmitCase
+from services.gateway.service import (
+    CaseStatus,
+    CaseView,
+    ChangeAnswers,
+    CreateCase,
+    DeleteDraft,
+    PrefillState,
+    SubmitCase,
+)
 from services.kit.caller import acting_as
 from services.kit.errors import NotFound, RightMissing, Unavailable, VersionConflict
 from services.kit.telemetry import SpanKind
-from tests.support.gateway_matters import HOSPITAL, field, plan_of, step, workflows_of
+from tests.support.gateway_matters import HOSPITAL, NOW, field, plan_of, step, workflows_of
 from tests.support.gateway_memory import MemoryGatewayStore
 from tests.support.gateway_world import CLINIC, NEIGHBOR, OPERATOR, RESIDENT, MovingClock, World
 
@@ -45,8 +55,13 @@ FORM = {"child": "小明", "spouse": "李四"}
 
 
 @pytest.fixture
-def world() -> World:
-    made = World(MemoryGatewayStore(), workflows_of(PLAN), MovingClock())
+def clock() -> MovingClock:
+    return MovingClock()
+
+
+@pytest.fixture
+def world(clock: MovingClock) -> World:
+    made = World(MemoryGatewayStore(), workflows_of(PLAN), clock, drafts_max=5)
     made.exchange.values = {"spouse_name": "李大山"}
     return made
 
@@ -205,9 +220,83 @@ async def test_nobody_sees_or_moves_the_case_of_another(world: World) -> None:
             await world.service.trace_of(case.receipt)
 
 
-async def test_cases_are_paged_newest_first(world: World) -> None:
-    clock = world.clock
-    assert isinstance(clock, MovingClock)
+async def open_drafts(world: World, count: int) -> list[CaseView]:
+    return [
+        await world.service.create_case(CreateCase("sample", FORM, idempotency_key=f"k-{number}"))
+        for number in range(count)
+    ]
+
+
+async def test_a_resident_has_so_many_drafts_and_no_more_until_one_is_submitted_or_deleted(world: World) -> None:
+    first, second, *_ = await open_drafts(world, 5)
+    asked = world.identity.asked
+    for make_room in (
+        lambda: world.service.submit_case(SubmitCase(first.id)),
+        lambda: world.service.delete_case(DeleteDraft(second.id)),
+    ):
+        with pytest.raises(TooManyDrafts, match="5 drafts") as full:
+            await world.service.create_case(CreateCase("sample", FORM))
+        assert full.value.remedy.startswith("Submit or delete a draft")
+        assert world.identity.asked == asked
+        assert (await world.service.create_case(CreateCase("sample", FORM, idempotency_key="k-0"))).id == first.id
+        await make_room()
+        await world.service.create_case(CreateCase("sample", FORM))
+        asked = world.identity.asked
+    with acting_as(NEIGHBOR):
+        await world.service.create_case(CreateCase("sample", FORM))
+
+
+async def test_nothing_is_left_of_a_draft_that_its_owner_deletes(world: World) -> None:
+    (case,) = await open_drafts(world, 1)
+    with acting_as(NEIGHBOR), pytest.raises(CaseNotFound):
+        await world.service.delete_case(DeleteDraft(case.id))
+    await world.service.delete_case(DeleteDraft(case.id, idempotency_key="d"))
+    await world.service.delete_case(DeleteDraft(case.id, idempotency_key="d"))
+    with pytest.raises(IdempotencyKeyReused):
+        await world.service.delete_case(DeleteDraft("another", idempotency_key="d"))
+    for asking in (
+        world.service.case(case.id),
+        world.service.timeline(case.id),
+        world.service.submit_case(SubmitCase(case.id)),
+        world.service.delete_case(DeleteDraft(case.id)),
+        world.service.create_case(CreateCase("sample", FORM, idempotency_key="k-0")),
+    ):
+        with pytest.raises(CaseNotFound):
+            await asking
+    assert (await world.service.cases()).rows == ()
+    assert await world.store.next_due() is None
+
+
+async def test_a_submitted_case_is_not_deleted(world: World) -> None:
+    (case,) = await open_drafts(world, 1)
+    await world.service.submit_case(SubmitCase(case.id))
+    with pytest.raises(CaseNotDraft):
+        await world.service.delete_case(DeleteDraft(case.id))
+    async with world.store.transaction() as tx:
+        await tx.put_timer(Timer(case.id, WHOLE_CASE, TimerKind.DRAFT, 0, NOW))
+    assert await world.timers.fire()
+    assert (await world.service.case(case.id)).submitted
+
+
+async def test_a_draft_goes_when_nobody_has_touched_it_for_its_days(world: World, clock: MovingClock) -> None:
+    touched, submitted, left = await open_drafts(world, 3)
+    clock.forward(days=29)
+    await world.service.submit_case(SubmitCase(submitted.id))
+    await world.service.change_answers(ChangeAnswers(touched.id, {"more": "x"}))
+    clock.forward(hours=23)
+    assert not await world.timers.fire()
+    clock.forward(hours=1)
+    assert await world.timers.fire()
+    assert not await world.timers.fire()
+    assert {row.id for row in (await world.service.cases()).rows} == {touched.id, submitted.id}
+    with pytest.raises(CaseNotFound):
+        await world.service.case(left.id)
+    clock.forward(days=29)
+    assert await world.timers.fire()
+    assert {row.id for row in (await world.service.cases()).rows} == {submitted.id}
+
+
+async def test_cases_are_paged_newest_first(world: World, clock: MovingClock) -> None:
     ids = []
     for _ in range(5):
         clock.forward(seconds=1)

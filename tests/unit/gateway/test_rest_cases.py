@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.gateway.domain.refusals import TooManyDrafts
 from tests.support.gateway_door import MOTHER, OTHER, doorway, draft
 
 
@@ -95,6 +96,28 @@ async def test_a_case_is_submitted_once() -> None:
         problem(await door.client.post(f"{path}/submit", headers=MOTHER), 400, "REQUEST_INVALID")
         changed = await door.client.patch(path, json={"answers": {}}, headers=MOTHER)
         problem(changed, 409, "CASE_NOT_DRAFT")
+
+
+async def test_a_draft_is_deleted_once_and_a_repeat_under_its_key_finds_it_done() -> None:
+    async with doorway() as door:
+        path = f"/api/v1/cases/{(await draft(door))['id']}"
+        problem(await door.client.delete(path, headers=OTHER), 404, "CASE_NOT_FOUND")
+        for _ in range(2):
+            gone = await door.client.delete(path, headers=key("d"))
+            assert (gone.status_code, gone.content) == (204, b"")
+        problem(await door.client.delete(path, headers=MOTHER), 404, "CASE_NOT_FOUND")
+        problem(await door.client.get(path, headers=MOTHER), 404, "CASE_NOT_FOUND")
+        stays = f"/api/v1/cases/{(await draft(door, key='k-2'))['id']}"
+        await door.client.post(f"{stays}/submit", headers=key("s"))
+        problem(await door.client.delete(stays, headers=MOTHER), 409, "CASE_NOT_DRAFT")
+
+
+async def test_too_many_drafts_are_refused_with_what_to_do() -> None:
+    async with doorway() as door:
+        door.gateway.broken = TooManyDrafts("Full.", remedy="Delete one.", retry_after_seconds=86_400)
+        response = await door.client.post("/api/v1/cases", json={"matter": "birth"}, headers=key("a"))
+        assert problem(response, 429, "TOO_MANY_DRAFTS")["remedy"] == "Delete one."
+        assert response.headers["retry-after"] == "86400"
 
 
 async def test_another_residents_case_is_not_found_and_so_is_none() -> None:

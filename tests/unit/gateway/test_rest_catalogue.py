@@ -85,6 +85,7 @@ async def test_the_contract_is_valid_and_every_operation_is_described() -> None:
             ("post", "/api/v1/cases"),
             ("get", "/api/v1/cases/{case_id}"),
             ("patch", "/api/v1/cases/{case_id}"),
+            ("delete", "/api/v1/cases/{case_id}"),
             ("post", "/api/v1/cases/{case_id}/submit"),
             ("get", "/api/v1/cases/{case_id}/timeline"),
             ("get", "/api/v1/cases/{case_id}/events"),
