@@ -169,7 +169,10 @@ class _Opening:
         """The department's own tracer."""
         if key not in self._telemetry:
             telemetry = Telemetry(
-                f"department.{key}", otlp=self._settings.otlp, sample_ratio=self._settings.sample_ratio
+                f"department.{key}",
+                otlp=self._settings.otlp,
+                otlp_token=self._settings.otlp_token,
+                sample_ratio=self._settings.sample_ratio,
             )
             self._stack.callback(telemetry.close)
             self._telemetry[key] = telemetry

@@ -28,6 +28,7 @@ class Settings(BaseModel):
     people: int = Field(default=200, ge=12, le=1_000_000, description="Residents of a new city; an old one stays.")
     seed: int = Field(default=1, description="Seed of a new city.")
     otlp: str = Field(default="", description="Base URL of an OTLP/HTTP receiver of traces; empty for none.")
+    otlp_token: str = Field(default="", repr=False, description="Bearer token that the receiver of traces asks for.")
     sample_ratio: float = Field(default=1.0, ge=0, le=1, description="Share of new traces that are recorded.")
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

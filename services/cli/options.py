@@ -50,7 +50,7 @@ class Options:
     """TONGBAN_LOG_LEVEL: debug, info, warning, error."""
     sample_ratio: float
     """TONGBAN_SAMPLE_RATIO: share of traces that are recorded, 0 to 1; 1."""
-    services: Mapping[str, str] = field(default_factory=dict)
+    services: Mapping[str, str] = field(default_factory=dict, repr=False)
     """TONGBAN_<SERVICE>_<SETTING>, e.g. TONGBAN_GATEWAY_LEASE_SECONDS: any setting of one service, see its config.py."""
 
     @classmethod

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the command's few options to the settings of every process."""
 
+import secrets
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,12 @@ class Wiring:
     folder: Folder
     ports: Ports
     stores: Stores
+    _made_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+
+    @property
+    def traces_token(self) -> str:
+        """What senders of traces show at the console's receiver: one for each start, unless the person set one."""
+        return self.options.services.get("TONGBAN_GATEWAY_TRACES_TOKEN") or self._made_token
 
     @property
     def agencies(self) -> Path:
@@ -72,6 +79,7 @@ class Wiring:
             "pki": self.folder.pki,
             "keys": self.folder.keys(service),
             "otlp": self.ports.url,
+            "otlp_token": self.traces_token,
             "sample_ratio": self.options.sample_ratio,
             "log_level": self.options.log_level,
             "log_file": str(self.log(service, worker)),
@@ -107,6 +115,7 @@ class Wiring:
             people=self.options.people,
             seed=self.options.seed,
             otlp=self.ports.url,
+            otlp_token=self.traces_token,
             sample_ratio=self.options.sample_ratio,
             log_level=self.options.log_level,
             log_file=str(log),
@@ -122,6 +131,7 @@ class Wiring:
                 "http_port": self.ports.http,
                 "agencies": self.agencies,
                 "traces": str(self.folder.traces),
+                "traces_token": self.traces_token,
             }
         if service == "identity":
             return {"issuer": self.ports.url}

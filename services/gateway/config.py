@@ -19,7 +19,8 @@ class Settings(Common, frozen=True):
     traces_token: str = Field(
         default="",
         max_length=200,
-        description="Bearer token of senders of traces; empty takes them from here only.",
+        repr=False,
+        description="Bearer token that every sender of traces must show; without one no traces are taken.",
     )
     requests_per_second: float = Field(
         default=100, gt=0, le=100_000, description="Requests that one caller may make, filled up all the time."

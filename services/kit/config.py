@@ -31,6 +31,9 @@ class Common(BaseModel, frozen=True):
     pki: Path = Field(description="Folder of the certificates: ca.crt and services/<name>/tls.{crt,key}.")
     keys: Path = Field(description="Folder of this service's data keys; nobody else may read it.")
     otlp: str = Field(default="", description="Base URL of an OTLP/HTTP receiver of traces; empty for none.")
+    otlp_token: str = Field(
+        default="", max_length=200, repr=False, description="Bearer token that the receiver of traces asks for."
+    )
     sample_ratio: float = Field(default=1.0, ge=0, le=1, description="Share of new traces that are recorded, 0 to 1.")
     log_format: Literal["json", "console"] = Field(default="json", description="One JSON object per line, or text.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level written.")

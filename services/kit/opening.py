@@ -28,7 +28,11 @@ async def open_runtime(stack: AsyncExitStack, name: str, settings: Common, clock
     keyring = Keyring.open(settings.keys)
     signing_key = SigningKey.open(settings.keys, "signing")
     telemetry = Telemetry(
-        name, otlp=settings.otlp, sample_ratio=settings.sample_ratio, instance=f"{name}-{settings.worker}"
+        name,
+        otlp=settings.otlp,
+        otlp_token=settings.otlp_token,
+        sample_ratio=settings.sample_ratio,
+        instance=f"{name}-{settings.worker}",
     )
     stack.push_async_callback(asyncio.to_thread, telemetry.close)
     eventlog = await stack.enter_async_context(open_eventlog(settings.events, client=f"{name}-{settings.worker}"))

@@ -24,8 +24,9 @@ _CLOSE_SECONDS = 0.9
 class SpanSender(SpanProcessor):
     """A span processor with one thread. `dropped` counts spans that found the queue full."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, token: str = "") -> None:
         self._endpoint = endpoint
+        self._token = token
         self._queue: deque[ReadableSpan] = deque(maxlen=_QUEUE_MAX)
         self._awake = threading.Event()
         self._sending = threading.Lock()
@@ -91,13 +92,13 @@ class SpanSender(SpanProcessor):
     def _sent(self, batch: list[ReadableSpan]) -> bool:
         try:
             if self._exporter is None:
-                self._exporter = _open_exporter(self._endpoint)
+                self._exporter = _open_exporter(self._endpoint, self._token)
             return bool(self._exporter.export(batch) is SpanExportResult.SUCCESS)
         except Exception:  # noqa: BLE001 - whatever happens here, a service must not notice
             return False
 
 
-def _open_exporter(endpoint: str) -> Any:
+def _open_exporter(endpoint: str, token: str) -> Any:
     """Import on first use, on the sender's thread: it costs 0.2 s that a start shouldn't wait for."""
     import requests  # noqa: PLC0415
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
@@ -106,4 +107,5 @@ def _open_exporter(endpoint: str) -> Any:
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     session = requests.Session()
     session.trust_env = False
-    return OTLPSpanExporter(endpoint=endpoint, timeout=_TIMEOUT_SECONDS, session=session)
+    headers = {"authorization": f"Bearer {token}"} if token else None
+    return OTLPSpanExporter(endpoint=endpoint, headers=headers, timeout=_TIMEOUT_SECONDS, session=session)

@@ -45,13 +45,14 @@ class Telemetry:
         service: str,
         *,
         otlp: str = "",
+        otlp_token: str = "",
         sample_ratio: float = 1.0,
         instance: str = "",
         processors: Sequence[SpanProcessor] = (),
     ) -> None:
         self.service = service
         self._ratio = sample_ratio
-        self._sender = SpanSender(f"{otlp}/v1/traces") if otlp else None
+        self._sender = SpanSender(f"{otlp}/v1/traces", otlp_token) if otlp else None
         instance = instance or secrets.token_hex(4)
         resource = Resource({"service.name": service, "service.namespace": "tongban", "service.instance.id": instance})
         self._provider = TracerProvider(

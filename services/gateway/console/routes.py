@@ -40,7 +40,7 @@ def console_routes(
         verifier: tells what a bearer token says.
         store: keeps spans.
         sandbox: True only in a sandbox: its operators sign in without a password.
-        traces_token: what senders of traces must send as a bearer token; empty for senders on this machine only.
+        traces_token: what senders of traces must show as a bearer token; without one no traces are taken.
     """
     sessions = Sessions(verifier)
     search = Search(service, store)

@@ -17,6 +17,8 @@ Value = str | int | float | bool | list["Value"] | None
 
 CASE_ATTRIBUTE: Final = "tongban.case"
 KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
+SPANS_MAX: Final = 2_000
+"""Spans of one export; senders batch 512 unless told otherwise."""
 _TRACE_BYTES: Final = 16
 _SPAN_BYTES: Final = 8
 _NAME_MAX: Final = 200
@@ -29,6 +31,10 @@ _NANOS_MAX: Final = 2**63 - 1
 
 class TracesMalformed(ValueError):  # noqa: N818 - it states what is so
     """The bytes are no ExportTraceServiceRequest."""
+
+
+class TracesTooMany(ValueError):  # noqa: N818 - it states what is so
+    """One export holds more spans than are taken at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +96,18 @@ class Received:
 
 
 def decode(payload: bytes) -> Received:
-    """Read an export. Raises TracesMalformed; a span without valid ids or times is counted as rejected."""
+    """Read an export; a span without valid ids or times is counted as rejected.
+
+    Raises:
+        TracesMalformed: the bytes are no export.
+        TracesTooMany: it holds more than `SPANS_MAX` spans; they are counted before the first is read.
+    """
     try:
         request = ExportTraceServiceRequest.FromString(payload)
     except DecodeError as error:
         raise TracesMalformed("The body is no ExportTraceServiceRequest.") from error
+    if sum(len(scope.spans) for resource in request.resource_spans for scope in resource.scope_spans) > SPANS_MAX:
+        raise TracesTooMany(f"An export may hold {SPANS_MAX} spans; send smaller batches.")
     found = list(_spans(request))
     kept = tuple(span for span in found if span is not None)
     return Received(spans=kept, rejected=len(found) - len(kept))

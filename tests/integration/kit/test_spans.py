@@ -21,6 +21,7 @@ class Receiver(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
         self.names: list[str] = []
         self.services: set[str] = set()
+        self.shown: set[str | None] = set()
         self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
 
@@ -34,6 +35,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         assert isinstance(self.server, Receiver)
         assert self.path == "/v1/traces"
+        self.server.shown.add(self.headers["authorization"])
         body = self.rfile.read(int(self.headers["content-length"]))
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             self.server.services |= {
@@ -62,7 +64,7 @@ def close_in_time(telemetry: Telemetry) -> None:
 
 
 def test_spans_arrive_with_their_service_and_the_last_ones_at_closing(receiver: Receiver) -> None:
-    telemetry = Telemetry("licenses", otlp=f"http://127.0.0.1:{receiver.server_port}")
+    telemetry = Telemetry("licenses", otlp=f"http://127.0.0.1:{receiver.server_port}", otlp_token="s3cret")
     for number in range(1200):
         with telemetry.span(f"work-{number}"):
             pass
@@ -73,6 +75,7 @@ def test_spans_arrive_with_their_service_and_the_last_ones_at_closing(receiver: 
     close_in_time(telemetry)
     assert receiver.names[-1] == "last"
     assert receiver.services == {"licenses"}
+    assert receiver.shown == {"Bearer s3cret"}
 
 
 def test_spans_wait_for_a_receiver_that_comes_late() -> None:

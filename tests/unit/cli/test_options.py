@@ -63,6 +63,19 @@ def test_any_setting_of_one_service_can_be_told(tmp_path: Path) -> None:
         wiring(tmp_path, TONGBAN_EXCHANGE_RPC_IN_FLIGHT_MAX="none").settings("exchange")
 
 
+def test_every_process_shows_the_token_that_the_receiver_of_traces_asks_for(tmp_path: Path) -> None:
+    made, another = wiring(tmp_path), wiring(tmp_path)
+    asked = made.settings("gateway").model_dump()["traces_token"]
+    assert len(asked) >= 43
+    assert asked != another.traces_token
+    for shown in (made, wiring(tmp_path, TONGBAN_GATEWAY_TRACES_TOKEN="told")):
+        asked = shown.settings("gateway").model_dump()["traces_token"]
+        settings = [shown.settings(service) for service in ("identity", "licenses", "exchange", "gateway")]
+        assert {each.otlp_token for each in settings} == {asked}
+        assert Settings.load(shown.city().environment).otlp_token == asked
+        assert not any(asked in repr(each) for each in (shown, *settings, Settings.load(shown.city().environment)))
+
+
 def test_the_row_of_ports_is_that_of_the_readme(tmp_path: Path) -> None:
     ports = wiring(tmp_path).ports
     assert [ports.grpc_of(name) for name in ROW] == [50051, 50052, 50053, 50054, 50055]

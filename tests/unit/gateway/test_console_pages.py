@@ -1,23 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """The receiver's door, the console's API and its pages."""
 
+import asyncio
 import gzip
 import re
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from google.rpc.code_pb2 import UNAUTHENTICATED
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from starlette.routing import Route
 
 from services.gateway.console import pages
 from services.gateway.console.pages import colors, moment, short, took
+from services.gateway.console.receiver import PATH, Receiver
 from services.gateway.console.routes import LARGER_BODIES, console_routes
+from services.gateway.console.spans import Received
 from services.gateway.console.store import TraceStore
 from services.gateway.console.texts import TEXTS, Texts
 from tests.support.gateway_door import MOTHER, Doorway, doorway, draft
@@ -27,10 +33,11 @@ from tests.support.otlp import exported
 TEMPLATES = Path(pages.__file__).parent / "templates"
 OPERATOR = {"authorization": "Bearer operator:op:gateway.cases"}
 PROTOBUF = {"content-type": "application/x-protobuf"}
+SENDER = {"authorization": "Bearer s3cret"}
 
 
 @asynccontextmanager
-async def console(*, sandbox: bool = True, traces_token: str = "") -> AsyncIterator[Doorway]:
+async def console(*, sandbox: bool = True, traces_token: str = "s3cret") -> AsyncIterator[Doorway]:
     gateway = FakeGateway()
     async with TraceStore.open() as store:
         routes = console_routes(gateway, FakeVerifier(), store, sandbox=sandbox, traces_token=traces_token)
@@ -39,7 +46,16 @@ async def console(*, sandbox: bool = True, traces_token: str = "") -> AsyncItera
 
 
 async def send(door: Doorway, body: bytes, **headers: str) -> httpx.Response:
-    return await door.client.post("/v1/traces", content=body, headers={**PROTOBUF, **headers})
+    return await door.client.post("/v1/traces", content=body, headers={**PROTOBUF, **SENDER, **headers})
+
+
+def many(spans: int) -> bytes:
+    """An export of so many spans."""
+    request = ExportTraceServiceRequest.FromString(exported())
+    scope = request.resource_spans[0].scope_spans[0]
+    held = sum(len(each.spans) for resource in request.resource_spans for each in resource.scope_spans)
+    scope.spans.extend([scope.spans[0]] * (spans - held))
+    return request.SerializeToString()
 
 
 async def submitted(door: Doorway) -> dict[str, object]:
@@ -72,7 +88,8 @@ async def test_an_export_is_kept_and_leaves_no_span_of_its_own() -> None:
         (b"no gzip", {"content-encoding": "gzip"}, 400),
         (gzip.compress(bytes(17_000_000)), {"content-encoding": "gzip"}, 400),
         (gzip.compress(bytes(100))[:-9], {"content-encoding": "gzip"}, 400),
-        (b"", {"x-forwarded-for": "203.0.113.9"}, 403),
+        (gzip.compress(bytes(8_000_001)), {"content-encoding": "gzip"}, 400),
+        (many(2_001), {}, 413),
     ],
 )
 async def test_an_export_that_cannot_be_is_refused_as_otlp_wants_it(
@@ -92,18 +109,42 @@ async def test_an_export_may_be_larger_than_other_bodies_and_is_bounded_still() 
         assert (await send(door, bytes(4_000_001))).status_code == 413
 
 
-async def test_traces_from_elsewhere_need_the_token_that_is_set() -> None:
-    async with console(traces_token="s3cret") as door:
-        assert (await send(door, exported())).status_code == 403
-        assert (await send(door, exported(), authorization="Bearer wrong")).status_code == 403
-        assert (await send(door, exported(), authorization="Bearer s3cret")).status_code == 200
+@pytest.mark.parametrize("shown", ["", "Bearer wrong", "Bearer ", "Basic s3cret", "Bearer s3crét"])
+@pytest.mark.parametrize("traces_token", ["s3cret", ""])
+async def test_traces_are_taken_with_the_token_alone_even_from_this_machine(shown: str, traces_token: str) -> None:
+    async with console(traces_token=traces_token) as door:
+        headers = {b"content-type": b"application/x-protobuf", b"authorization": shown.encode()}
+        refused = await door.client.post("/v1/traces", content=exported(), headers=headers)
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+        assert Status.FromString(refused.content).code == UNAUTHENTICATED
 
 
-async def test_traces_from_another_machine_are_refused_without_one() -> None:
+async def test_as_many_spans_as_the_bound_are_taken_at_once() -> None:
     async with console() as door:
-        transport = httpx.ASGITransport(door.app, client=("203.0.113.9", 5000))
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as stranger:
-            assert (await stranger.post("/v1/traces", content=exported(), headers=PROTOBUF)).status_code == 403
+        assert (await send(door, many(2_000))).status_code == 200
+
+
+async def test_exports_are_read_beside_the_loop_two_at_a_time_and_the_seventeenth_comes_again() -> None:
+    entered, release = threading.Semaphore(0), threading.Event()
+
+    def read(_body: bytes) -> Received:
+        entered.release()
+        release.wait(10)
+        return Received(spans=(), rejected=0)
+
+    async with TraceStore.open() as store:
+        route = Route(PATH, Receiver(store, "s3cret", read=read).receive, methods=["POST"])
+        async with doorway(console=[route]) as door:
+            sending = [asyncio.create_task(send(door, b"")) for _ in range(16)]
+            for _ in range(2):
+                await asyncio.to_thread(entered.acquire)
+            busy = await send(door, b"")
+            assert (busy.status_code, busy.headers["retry-after"]) == (503, "1")
+            assert (await door.client.get("/healthz")).status_code == 200
+            assert not entered.acquire(blocking=False)
+            release.set()
+            assert {response.status_code for response in await asyncio.gather(*sending)} == {200}
+            assert (await send(door, b"")).status_code == 200
 
 
 async def test_an_operator_gets_from_a_receipt_to_the_spans() -> None:
