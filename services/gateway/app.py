@@ -21,7 +21,7 @@ from services.gateway.console.routes import LARGER_BODIES, console_routes
 from services.gateway.console.store import TraceStore
 from services.gateway.events import OWNERS, GatewayEvents, to_wire
 from services.gateway.rest.app import build_app
-from services.gateway.rest.limits import Limits
+from services.gateway.rest.limits import Buckets, Limits
 from services.gateway.rpc import StepRpc, TaskRpc
 from services.gateway.service import GatewayService
 from services.gateway.service.bell import Bell
@@ -74,8 +74,14 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
         tasks = TaskDesk(engine, lease_seconds=settings.lease_seconds, poll_seconds=settings.poll_seconds)
         timers = TimerDesk(engine, poll_seconds=settings.poll_seconds)
         events = GatewayEvents(steps, bell)
+        sign_ins = settings.sign_ins_per_minute
         console = console_routes(
-            service, runtime.tokens, traces, sandbox=settings.sandbox, traces_token=settings.traces_token
+            service,
+            runtime.tokens,
+            traces,
+            Buckets(Limits(per_second=sign_ins / 60, burst=sign_ins)),
+            sandbox=settings.sandbox,
+            traces_token=settings.traces_token,
         )
 
         async def forget_keys() -> None:

@@ -31,6 +31,9 @@ class Settings(Common, frozen=True):
     requests_in_flight_max: int = Field(
         default=512, ge=1, le=100_000, description="Requests worked on at once; more are refused for a moment."
     )
+    sign_ins_per_minute: int = Field(
+        default=20, ge=1, le=10_000, description="Attempts to sign in at the console from one address."
+    )
     streams_max: int = Field(default=500, ge=1, le=100_000, description="Event streams of cases open at once.")
     lease_seconds: float = Field(default=30, gt=0, le=3600, description="How long a department holds a task.")
     poll_seconds: float = Field(

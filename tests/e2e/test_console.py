@@ -38,7 +38,7 @@ async def test_from_a_receipt_number_to_the_waterfall_of_all_services(system: Sy
         away = await browser.get("/console")
         assert away.status_code == 303
         assert "operator-1" in (await browser.get(away.headers["location"])).text
-        await browser.post("/console/sign-in", data={"persona": "operator-1"})
+        await browser.post("/console/sign-in", data={"persona": "operator-1"}, headers={"origin": system.url})
         home = await browser.get("/console", params={"receipt": case["receipt"]})
         assert case["id"] in home.text
         assert case["trace_id"] in home.text

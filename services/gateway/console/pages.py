@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The console's pages: sign in, find a case, see a trace. Rendered here, without scripts."""
 
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
@@ -15,12 +16,12 @@ from starlette.responses import RedirectResponse, Response
 from services.gateway.console import session
 from services.gateway.console.api import trace_of
 from services.gateway.console.search import Search
-from services.gateway.console.session import Sessions
+from services.gateway.console.session import Attempts, Sessions, same_origin
 from services.gateway.console.store import TraceStore
 from services.gateway.console.texts import Texts
 from services.gateway.console.waterfall import WIDTH, drawn
 from services.gateway.service import GatewayService
-from services.kit.errors import NotFound, Refusal, RightMissing, Unauthenticated, Unavailable
+from services.kit.errors import NotFound, Refusal, RightMissing, TooManyRequests, Unauthenticated, Unavailable
 
 Page = Callable[[Request], Awaitable[Response]]
 
@@ -41,12 +42,20 @@ class Pages:
     """Everything that a browser is shown."""
 
     def __init__(
-        self, service: GatewayService, sessions: Sessions, store: TraceStore, search: Search, *, sandbox: bool
+        self,
+        service: GatewayService,
+        sessions: Sessions,
+        store: TraceStore,
+        search: Search,
+        attempts: Attempts,
+        *,
+        sandbox: bool,
     ) -> None:
         self._service = service
         self._sessions = sessions
         self._store = store
         self._search = search
+        self._attempts = attempts
         self._sandbox = sandbox
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
@@ -58,10 +67,11 @@ class Pages:
         self._templates.filters |= {"took": took, "moment": moment, "short": short}
 
     def guarded(self, page: Page) -> Page:
-        """Show a refusal as a page; send who isn't signed in to the form."""
+        """Take forms from our own pages only; show a refusal as a page; send who isn't signed in to the form."""
 
         async def shown(request: Request) -> Response:
             try:
+                same_origin(request)
                 return await page(request)
             except Unauthenticated:
                 query = {"lang": "en"} if _texts(request).english else {}
@@ -78,7 +88,8 @@ class Pages:
         return await self._sign_in_page(request, _next(request.query_params.get("next", "")))
 
     async def sign_in(self, request: Request) -> Response:
-        """Sign in with a token, or as an account of the sandbox."""
+        """Sign in with a token, or as an account of the sandbox; so many times a minute from one address."""
+        self._attempts.take(request.client.host if request.client else "unknown")
         form = await _form(request)
         wanted = _next(form.get("next", ""))
         try:
@@ -156,9 +167,12 @@ class Pages:
             request.scope["tongban.reason"] = "UNAVAILABLE"
             return self._page(request, "refused.html", status=503, words="unavailable", detail="")
         request.scope["tongban.reason"] = error.reason
-        status = 404 if isinstance(error, NotFound) else 403
-        words = "not_found" if isinstance(error, NotFound) else "refused"
-        return self._page(request, "refused.html", status=status, words=words, detail=f"{error.message} {error.remedy}")
+        status, words = _said(error)
+        detail = f"{error.message} {error.remedy} ({error.reason})"
+        page = self._page(request, "refused.html", status=status, words=words, detail=detail)
+        if error.retry_after_seconds is not None:
+            page.headers["retry-after"] = str(max(1, math.ceil(error.retry_after_seconds)))
+        return page
 
     def _page(
         self, request: Request, template: str, *, status: int = 200, signed_in: bool = True, **values: Any
@@ -174,8 +188,22 @@ class Pages:
             signed_in=signed_in,
             **values,
         )
-        headers = {"content-security-policy": _CSP, "content-language": t("language"), "cache-control": "no-store"}
+        headers = {
+            "content-security-policy": _CSP,
+            "content-language": t("language"),
+            "cache-control": "no-store",
+            "referrer-policy": "same-origin",  # With "no-referrer" browsers call the origin of our own forms "null".
+        }
         return Response(body, status_code=status, media_type="text/html", headers=headers)
+
+
+def _said(refusal: Refusal) -> tuple[int, str]:
+    """Give the status and the words of a refusal."""
+    if isinstance(refusal, NotFound):
+        return 404, "not_found"
+    if isinstance(refusal, TooManyRequests):
+        return 429, "too_many"
+    return 403, "refused"
 
 
 def took(nanoseconds: int) -> str:

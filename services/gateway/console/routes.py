@@ -14,7 +14,7 @@ from services.gateway.console.api import Api
 from services.gateway.console.pages import Pages
 from services.gateway.console.receiver import Receiver
 from services.gateway.console.search import Search
-from services.gateway.console.session import Sessions, Verifier
+from services.gateway.console.session import Attempts, Sessions, Verifier
 from services.gateway.console.store import TraceStore
 from services.gateway.service import GatewayService
 
@@ -27,6 +27,7 @@ def console_routes(
     service: GatewayService,
     verifier: Verifier,
     store: TraceStore,
+    attempts: Attempts,
     *,
     sandbox: bool = False,
     traces_token: str = "",
@@ -39,13 +40,14 @@ def console_routes(
         service: finds the case of a receipt, and in the sandbox its operators.
         verifier: tells what a bearer token says.
         store: keeps spans.
+        attempts: counts attempts to sign in by the address that they come from.
         sandbox: True only in a sandbox: its operators sign in without a password.
         traces_token: what senders of traces must show as a bearer token; without one no traces are taken.
     """
     sessions = Sessions(verifier)
     search = Search(service, store)
     api = Api(sessions, store, search)
-    pages = Pages(service, sessions, store, search, sandbox=sandbox)
+    pages = Pages(service, sessions, store, search, attempts, sandbox=sandbox)
     return [
         Route(receiver.PATH, Receiver(store, traces_token).receive, methods=["POST"]),
         Route("/console/api/traces", api.traces),

@@ -2,6 +2,7 @@
 """Who is at the console: an operator by bearer token (API) or by the cookie that holds one (pages)."""
 
 from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +14,7 @@ from services.kit.tokens import Claims
 COOKIE: Final = "tongban_console"
 RIGHT: Final = "gateway.cases"
 _PATH: Final = "/console"
+_READING: Final = frozenset({"GET", "HEAD"})
 
 
 class Verifier(Protocol):
@@ -23,8 +25,20 @@ class Verifier(Protocol):
         ...
 
 
+class Attempts(Protocol):
+    """Counts attempts to sign in; the REST door's buckets are one."""
+
+    def take(self, key: str) -> object:
+        """Count one for this key. Raises TooManyRequests with the seconds until the next."""
+        ...
+
+
 class OperatorUnknown(Unauthenticated):
     """The console is for operators who are signed in."""
+
+
+class OriginForeign(RightMissing):
+    """A page of another site, or none, sent this form: only our own pages may change anything in a browser's name."""
 
 
 class Sessions:
@@ -52,9 +66,27 @@ class Sessions:
         return caller
 
 
+def same_origin(request: Request) -> None:
+    """Refuse what changes something and doesn't come from a page of ours. Raises OriginForeign.
+
+    Every browser names the origin of a form that it sends. Where a proxy ends TLS before us we see another scheme
+    than the browser did, so host and port are compared alone.
+    """
+    if request.method in _READING:
+        return
+    origin, host = urlsplit(request.headers.get("origin", "")), request.headers.get("host", "")
+    if origin.scheme not in {"http", "https"} or not host or origin.netloc.lower() != host.lower():
+        raise OriginForeign(
+            "The form was not sent by a page of this console.", remedy="Open the console and repeat it."
+        )
+
+
 def keep(response: Response, request: Request, token: str) -> None:
-    """Keep the token in the browser: out of reach of scripts and of other sites, until the browser closes."""
-    secure = request.url.scheme == "https"
+    """Keep the token in the browser: out of reach of scripts and of other sites, until the browser closes.
+
+    The browser's own origin says whether its line is secure, also where a proxy ends TLS before us.
+    """
+    secure = request.headers.get("origin", "").startswith("https:")
     response.set_cookie(COOKIE, token, path=_PATH, httponly=True, samesite="strict", secure=secure)
 
 

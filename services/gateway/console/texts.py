@@ -72,6 +72,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "refused": ("无法显示", "This can't be shown"),
     "back": ("返回控制台首页", "Back to the console"),
     "not_found": ("没有找到。", "Not found."),
+    "too_many": (
+        "请求过于频繁，请稍后再试。",
+        "Too many requests; try again in a moment.",
+    ),
     "unavailable": (
         "系统的一部分暂时没有响应，请稍后再试。",
         "A part of the system does not answer just now; try again in a moment.",

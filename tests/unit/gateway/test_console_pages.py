@@ -26,6 +26,7 @@ from services.gateway.console.routes import LARGER_BODIES, console_routes
 from services.gateway.console.spans import Received
 from services.gateway.console.store import TraceStore
 from services.gateway.console.texts import TEXTS, Texts
+from services.gateway.rest.limits import Buckets, Limits
 from tests.support.gateway_door import MOTHER, Doorway, doorway, draft
 from tests.support.gateway_fake import FakeGateway, FakeVerifier
 from tests.support.otlp import exported
@@ -33,15 +34,18 @@ from tests.support.otlp import exported
 TEMPLATES = Path(pages.__file__).parent / "templates"
 OPERATOR = {"authorization": "Bearer operator:op:gateway.cases"}
 PROTOBUF = {"content-type": "application/x-protobuf"}
+ORIGIN = "http://gateway.test"
 SENDER = {"authorization": "Bearer s3cret"}
 
 
 @asynccontextmanager
-async def console(*, sandbox: bool = True, traces_token: str = "s3cret") -> AsyncIterator[Doorway]:
+async def console(*, sandbox: bool = True, traces_token: str = "s3cret", sign_ins: int = 20) -> AsyncIterator[Doorway]:
     gateway = FakeGateway()
     async with TraceStore.open() as store:
-        routes = console_routes(gateway, FakeVerifier(), store, sandbox=sandbox, traces_token=traces_token)
+        attempts = Buckets(Limits(per_second=sign_ins / 60, burst=sign_ins))
+        routes = console_routes(gateway, FakeVerifier(), store, attempts, sandbox=sandbox, traces_token=traces_token)
         async with doorway(gateway=gateway, sandbox=sandbox, console=routes, larger_bodies=LARGER_BODIES) as door:
+            door.client.headers["origin"] = ORIGIN  # As a browser sends it with every form.
             yield door
 
 
@@ -233,6 +237,55 @@ async def test_outside_the_sandbox_there_is_only_the_token() -> None:
         response = await door.client.post("/console/sign-in", data=token)
         assert (response.status_code, response.headers["location"]) == (303, "/console")
         assert door.gateway.personas_asked == 0
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "null",
+        "http://evil.example",
+        "http://gateway.test.evil.example",
+        "http://gateway.test:81",
+        "ftp://gateway.test",
+    ],
+)
+async def test_forms_of_other_sites_change_nothing(origin: str) -> None:
+    async with console() as door:
+        for path in ("/console/sign-in", "/console/sign-out"):
+            response = await door.client.post(path, data={"persona": "operator-1"}, headers={"origin": origin})
+            assert response.status_code == 403
+            assert "ORIGIN_FOREIGN" in response.text
+            assert "set-cookie" not in response.headers
+
+
+async def test_forms_of_our_own_pages_are_known_and_a_secure_line_keeps_its_cookie() -> None:
+    async with console() as door:
+        form = await door.client.get("/console/sign-in", headers={"origin": "http://elsewhere.example"})
+        assert (form.status_code, form.headers["referrer-policy"]) == (200, "same-origin")
+        for origin, secure in (("http://gateway.test", False), ("https://Gateway.test", True)):
+            signed_in = await door.client.post(
+                "/console/sign-in", data={"persona": "operator-1"}, headers={"origin": origin}
+            )
+            assert signed_in.status_code == 303
+            assert ("Secure" in signed_in.headers["set-cookie"]) is secure
+
+
+async def test_who_tries_to_sign_in_too_often_is_told_when_to_come_again() -> None:
+    async with console(sign_ins=3) as door:
+        statuses = [
+            (await door.client.post("/console/sign-in", data={"token": f"forged-{number}"})).status_code
+            for number in range(3)
+        ]
+        assert statuses == [403, 403, 403]
+        refused = await door.client.post("/console/sign-in", data={"persona": "operator-1"})
+        assert refused.status_code == 429
+        assert 15 <= int(refused.headers["retry-after"]) <= 20
+        assert "TOO_MANY_REQUESTS" in refused.text
+        assert "set-cookie" not in refused.headers
+        transport = httpx.ASGITransport(door.app, client=("203.0.113.9", 5000))
+        async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"origin": ORIGIN}) as other:
+            assert (await other.post("/console/sign-in", data={"persona": "operator-1"})).status_code == 303
 
 
 async def test_an_operator_finds_a_case_and_sees_its_waterfall() -> None:
