@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Kafka broker of our own (KRaft, one node, loopback) for the full profile and for tests, from the jars of deploy/kafka."""
+"""A Kafka broker of our own (KRaft, one node, loopback) for the full profile and for tests, from the jars of deploy/kafka.
+
+Loopback belongs to everybody on the machine, so both listeners ask for a password (SASL PLAIN), and nobody but its one
+holder may do anything. It is made on first use and lies in the broker's folder, readable by its owner alone.
+"""
 
 import base64
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -19,6 +24,7 @@ JARS: Final = Path(__file__).parents[2] / "deploy" / "kafka" / "libs"
 START_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 20.0
 HEAP: Final = "384m"
+USER: Final = "tongban"
 
 _PROPERTIES: Final = """\
 process.roles=broker,controller
@@ -26,7 +32,14 @@ node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=BROKER://127.0.0.1:{port}
-listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=BROKER:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT
+sasl.enabled.mechanisms=PLAIN
+sasl.mechanism.inter.broker.protocol=PLAIN
+sasl.mechanism.controller.protocol=PLAIN
+listener.name.broker.plain.sasl.jaas.config={login}
+listener.name.controller.plain.sasl.jaas.config={login}
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:{user}
 inter.broker.listener.name=BROKER
 controller.listener.names=CONTROLLER
 log.dirs={data}
@@ -44,6 +57,10 @@ num.network.threads=2
 num.io.threads=4
 log.cleaner.dedupe.buffer.size=4194304
 """
+_LOGIN: Final = (
+    "org.apache.kafka.common.security.plain.PlainLoginModule required"
+    ' username="{user}" password="{password}" user_{user}="{password}";'
+)
 _LOG4J: Final = """\
 status=error
 appender.file.type=File
@@ -71,12 +88,13 @@ class Kafka:
     folder: Path
     port: int
     pid: int
+    _password: str = field(repr=False)
     _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False, compare=False)
 
     @property
     def url(self) -> str:
         """What a service's `events` setting says."""
-        return f"kafka://127.0.0.1:{self.port}"
+        return f"kafka://{USER}:{self._password}@127.0.0.1:{self.port}"
 
     @classmethod
     def start(cls, folder: Path, *, port: int = 0, jars: Path = JARS) -> "Kafka":
@@ -94,9 +112,13 @@ class Kafka:
         java = _java(jars)
         folder = folder.resolve()
         (folder / "data").mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)  # The log segments hold what the password keeps.
         port, controller = _ports(folder, port)
-        (folder / "server.properties").write_text(
-            _PROPERTIES.format(port=port, controller=controller, data=folder / "data")
+        password = _password(folder)
+        login = _LOGIN.format(user=USER, password=password)
+        _write_secret(
+            folder / "server.properties",
+            _PROPERTIES.format(port=port, controller=controller, data=folder / "data", user=USER, login=login),
         )
         (folder / "log4j2.properties").write_text(_LOG4J.format(log=folder / "kafka.log"))
         if not (folder / "data" / "meta.properties").exists():
@@ -112,7 +134,7 @@ class Kafka:
             )
         (folder / "kafka.pid").write_text(str(process.pid))
         _wait(process, folder, port)
-        return cls(folder=folder, port=port, pid=process.pid, _process=process)
+        return cls(folder=folder, port=port, pid=process.pid, _password=password, _process=process)
 
     @classmethod
     def running(cls, folder: Path) -> "Kafka | None":
@@ -120,10 +142,13 @@ class Kafka:
         try:
             pid = int((folder / "kafka.pid").read_text())
             port = int((folder / "ports").read_text().split()[0])
+            password = (folder / "password").read_text()
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except (OSError, ValueError):
             return None
-        return cls(folder=folder, port=port, pid=pid) if b"kafka.Kafka" in command else None
+        if b"kafka.Kafka" not in command:
+            return None
+        return cls(folder=folder, port=port, pid=pid, _password=password)
 
     def stop(self) -> None:
         """Shut down cleanly; by force after 20 s."""
@@ -168,6 +193,23 @@ def _ports(folder: Path, wanted: int) -> tuple[int, int]:
         port, controller = one.getsockname()[1], two.getsockname()[1]
     kept.write_text(f"{port} {controller}\n")
     return port, controller
+
+
+def _password(folder: Path) -> str:
+    """The password of the last start, or a new one; URLs and Java's files take it as it is."""
+    kept = folder / "password"
+    if not kept.exists():
+        _write_secret(kept, secrets.token_urlsafe(32))
+    return kept.read_text()
+
+
+def _write_secret(path: Path, text: str) -> None:
+    """Write a file that its owner alone may read, from its first moment on."""
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    draft.replace(path)
 
 
 def _command(java: str, folder: Path, jars: Path) -> list[str]:

@@ -29,7 +29,7 @@ class Stores:
     """Where rows and events live: `databases` has a URL per service."""
 
     databases: Mapping[str, str]
-    events: str
+    events: str = field(repr=False)
 
 
 def embedded_stores(folder: Folder) -> Stores:

@@ -21,8 +21,12 @@ class Common(BaseModel, frozen=True):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, validate_default=True)
 
-    database: str = Field(description="Where rows live: sqlite:////abs/path.sqlite or postgresql://user@host/name.")
-    events: str = Field(description="The event log: sqlite:////abs/events.sqlite or kafka://127.0.0.1:9092.")
+    database: str = Field(
+        repr=False, description="Where rows live: sqlite:////abs/path.sqlite or postgresql://user@host/name."
+    )
+    events: str = Field(
+        repr=False, description="The event log: sqlite:////abs/events.sqlite or kafka://user:password@127.0.0.1:9092."
+    )
     grpc_host: str = Field(default="127.0.0.1", description="Address to listen on; loopback unless told otherwise.")
     grpc_port: int = Field(default=0, ge=0, le=65535, description="Port of the gRPC door; 0 takes a free one.")
     peers: dict[str, str] = Field(

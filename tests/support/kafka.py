@@ -10,6 +10,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from services.cli.kafka import Kafka, KafkaMissing
+from services.kit.eventlog.broker import connection_of
 from tests.support.missing import missing
 from tests.support.scratch import scratch
 
@@ -18,7 +19,7 @@ class Broker:
     """The broker, which a test may kill and start again on the same port and data."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._kafka = Kafka.start(folder)
 
     @property
@@ -33,7 +34,7 @@ class Broker:
         self._kafka.kill()
 
     def start(self) -> None:
-        self._kafka = Kafka.start(self._folder)
+        self._kafka = Kafka.start(self.folder)
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +54,7 @@ def kafka() -> Iterator[Broker]:
 
 async def wipe(url: str) -> None:
     """Delete every topic but Kafka's own, with the offsets that groups have committed there."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=url.removeprefix("kafka://"))
+    admin = AIOKafkaAdminClient(**connection_of(url))
     await admin.start()
     try:
         while topics := [name for name in await admin.list_topics() if not name.startswith("__")]:

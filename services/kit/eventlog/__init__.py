@@ -11,10 +11,10 @@ __all__ = ["Assignment", "EventLog", "Place", "Record", "Subscription", "open_ev
 
 @asynccontextmanager
 async def open_eventlog(url: str, *, client: str = "tongban") -> AsyncIterator[EventLog]:
-    """Open the log that `url` names: `sqlite:///absolute/events.sqlite` or `kafka://host:port[,host:port]`.
+    """Open the log that `url` names.
 
     Args:
-        url: where the events go.
+        url: `sqlite:///absolute/events.sqlite` or `kafka://[user:password@]host:port[,host:port]`.
         client: the name the broker shows for this connection.
 
     Raises:

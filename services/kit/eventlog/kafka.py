@@ -3,7 +3,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 from aiokafka.partitioner import DefaultPartitioner
 
 from services.kit.errors import Unavailable
+from services.kit.eventlog.broker import connection_of
 from services.kit.eventlog.kafka_group import KafkaSubscription, open_subscription, record_of
 from services.kit.eventlog.port import Assignment, Record
 from services.kit.logs import get_logger
@@ -27,8 +28,8 @@ BATCH_BYTES: Final = 900_000  # below the broker's message.max.bytes of 1 MiB
 class KafkaLog:
     """See `EventLog`. Survives a broker that goes away and comes back."""
 
-    def __init__(self, servers: str, client: str) -> None:
-        self._servers = servers
+    def __init__(self, connection: Mapping[str, Any], client: str) -> None:
+        self._connection = connection
         self._client = client
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
@@ -39,7 +40,7 @@ class KafkaLog:
     @asynccontextmanager
     async def open(cls, url: str, *, client: str) -> AsyncIterator["KafkaLog"]:
         """Prepare; the first use connects, so that a service starts while the broker is away."""
-        log = cls(url.removeprefix("kafka://").rstrip("/"), client)
+        log = cls(connection_of(url), client)
         try:
             yield log
         finally:
@@ -50,7 +51,7 @@ class KafkaLog:
         missing = [topic for topic in topics if topic not in self._ensured]
         if not missing:
             return
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers, client_id=self._client)
+        admin = AIOKafkaAdminClient(**self._connection, client_id=self._client)
         try:
             async with asyncio.timeout(START_SECONDS):
                 await admin.start()
@@ -85,14 +86,14 @@ class KafkaLog:
         self, group: str, topics: Sequence[str], member: str, assignment: Assignment
     ) -> AsyncIterator[KafkaSubscription]:
         """See `EventLog.consumer`."""
-        async with open_subscription(self._servers, group, topics, member, assignment) as subscription:
+        async with open_subscription(self._connection, group, topics, member, assignment) as subscription:
             yield subscription
 
     @asynccontextmanager
     async def tail(self, topics: Sequence[str]) -> AsyncIterator[AsyncIterator[Record]]:
         """See `EventLog.tail`."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._servers,
+            **self._connection,
             client_id=f"{self._client}-tail",
             auto_offset_reset="latest",
             enable_auto_commit=False,
@@ -113,7 +114,7 @@ class KafkaLog:
 
     async def ready(self) -> None:
         """See `EventLog.ready`."""
-        host, _, port = self._servers.split(",")[0].rpartition(":")
+        host, _, port = self._connection["bootstrap_servers"].split(",")[0].rpartition(":")
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 _, writer = await asyncio.open_connection(host, int(port))
@@ -126,7 +127,7 @@ class KafkaLog:
         async with self._starting:
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self._servers,
+                    **self._connection,
                     client_id=self._client,
                     acks="all",
                     enable_idempotence=True,

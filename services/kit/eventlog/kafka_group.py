@@ -3,7 +3,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -91,13 +91,13 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
 
 @asynccontextmanager
 async def open_subscription(
-    servers: str, group: str, topics: Sequence[str], member: str, assignment: Assignment
+    connection: Mapping[str, Any], group: str, topics: Sequence[str], member: str, assignment: Assignment
 ) -> AsyncIterator[KafkaSubscription]:
     """Join the group; on leaving the member's place is kept for the length of a session."""
     # The assignor keeps its state in the class: each consumer needs its own, or consumers of one process mix it up.
     sticky = type("Sticky", (StickyPartitionAssignor,), {})
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=servers,
+        **connection,
         group_id=group,
         client_id=member,
         group_instance_id=member,
