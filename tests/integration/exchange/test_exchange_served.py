@@ -24,8 +24,6 @@ from tests.support.eventually import eventually
 from tests.support.exchange_city import (
     ADDRESS,
     ENROLLMENT,
-    GATEWAY,
-    HOSPITAL,
     HOUSEHOLD,
     INSURANCE,
     NOBODY,
@@ -38,9 +36,9 @@ from tests.support.exchange_city import (
     enrollment,
     grant_request,
     query,
-    ready,
 )
 from tests.support.mesh import free_port
+from tests.support.neighbors import GATEWAY, HOSPITAL, ready
 from tests.support.profiles import Profile
 
 
@@ -299,7 +297,7 @@ async def test_a_step_delivered_twice_has_one_effect(town: City) -> None:
     await town.answer("case-2")
     await town.answer("case-1")
     await asyncio.sleep(0.5)
-    assert len(town.answers("case-1")) == 1
+    assert len(town.answers_so_far("case-1")) == 1
     assert [leaf["case"] for leaf in await town.leaves()].count("case-1") == 1
 
 
@@ -310,7 +308,7 @@ async def test_other_kinds_of_steps_and_closed_ones_are_left_alone(town: City) -
     await town.request_step("closed")
     await town.request_step("case-1")
     await town.answer("case-1")
-    assert town.answers("closed") == []
+    assert town.answers_so_far("closed") == []
 
 
 @pytest.mark.parametrize(
@@ -348,7 +346,7 @@ async def test_a_gateway_that_is_away_is_waited_for(town: City) -> None:
     town.open_step("case-1", FETCH)
     await town.request_step("case-1")
     await asyncio.sleep(0.5)
-    assert town.answers("case-1") == []
+    assert town.answers_so_far("case-1") == []
     town.gateway.down = False
     assert (await town.answer("case-1")).outcome == steps_pb2.STEP_OUTCOME_DONE
 

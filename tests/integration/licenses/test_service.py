@@ -19,8 +19,9 @@ from services.kit.caller import Caller, CallerKind
 from services.kit.errors import Refusal
 from services.kit.ids import new_id
 from tests.support.eventually import eventually
-from tests.support.licenses_city import GATEWAY, HOSPITAL, HUMAN_RESOURCES, City, city
+from tests.support.licenses_city import HUMAN_RESOURCES, City, city
 from tests.support.licenses_paper import BIRTH, CHILD, shown
+from tests.support.neighbors import GATEWAY, HOSPITAL
 from tests.support.profiles import Profile
 
 CASE = "990100/1299010000000102XJ/case-1"
