@@ -16,7 +16,7 @@ from services.exchange.service.ports import Store
 from services.kit.clock import Clock
 
 CHINA = timezone(timedelta(hours=8), "UTC+8")
-BLOCK_MAX = 100
+BLOCK_MAX = 1000
 BLOCK_SHARE = 20
 BLOCKS_MAX = 50_000
 """Grants and residents counted at a time; what was counted ahead for the oldest is lost with its place."""
