@@ -2,6 +2,7 @@
 """The process around a service: settings, loop, signals, exit code. One place decides how processes start and stop."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from services.kit.serving import Running, Serving, SettingsT, serving
 __all__ = ["App", "Runtime", "Serving", "StartupError", "hosted", "leave", "run", "serving", "until_told"]
 
 _FIRST_SECONDS = 2.0
+_GARBAGE_THRESHOLD = 20_000
 
 
 def run(name: str, settings_class: type[SettingsT], running: Running[SettingsT]) -> NoReturn:
@@ -39,6 +41,7 @@ async def until_told(*services: Serving) -> None:
 
     The last one given goes first, for two seconds at most: the doors of the others stay open for what it has in hand.
     """
+    _spare_the_collector()
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -54,6 +57,13 @@ async def until_told(*services: Serving) -> None:
     for task in waiting[:-1]:
         if task.done() and not task.cancelled():
             raise task.result()
+
+
+def _spare_the_collector() -> None:
+    """Leave what the start has made to itself, and look for garbage less often: a tenth of a busy server's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_THRESHOLD)
 
 
 async def _all_stopped(services: Sequence[Serving]) -> None:
