@@ -47,7 +47,7 @@ class Heads:
                 frontier = await self._rows.frontier(connection)
                 newest = await self._rows.newest_head(connection)
             if newest is None or newest.tree_size < frontier.size:
-                newest = await self._sign(frontier)
+                newest = await self._another()
             self._newest = newest
             return newest
 
@@ -63,23 +63,32 @@ class Heads:
                 self._grown.set()
                 get_logger().warning("ledger_head_delayed", ledger=self._book.service)
 
-    async def _sign(self, frontier: merkle.Frontier) -> SignedHead:
+    async def _another(self) -> SignedHead:
+        """A new head, unless another process was faster.
+
+        The frontier stays locked until the commit: heads of several processes leave in the order of their sizes.
+        """
+        async with self._book.transaction() as tx:
+            frontier = await self._rows.frontier(tx.connection, lock=True)
+            newest = await self._rows.newest_head(tx.connection)
+            if newest is not None and newest.tree_size == frontier.size:
+                return newest
+            head = self._signed(frontier)
+            await self._rows.add_head(tx, head)
+            fact = ledger_events_pb2.LedgerHeadSigned(head=head.to_wire())
+            await tx.record(Outgoing(message=fact, key=self._book.service))
+        return head
+
+    def _signed(self, frontier: merkle.Frontier) -> SignedHead:
         now = self._book.clock()
         root = frontier.root()
         payload = canonical(
             {"log": self._book.service, "root": root.hex(), "size": frontier.size, "time": rfc3339(now)}
         )
-        head = SignedHead(
+        return SignedHead(
             log=self._book.service,
             tree_size=frontier.size,
             root_hash=root,
             sign_time=now,
             jws=self._key.sign_jws(payload, {"typ": HEAD_TYPE}),
         )
-        async with self._book.transaction() as tx:
-            if await self._rows.add_head(tx, head):
-                fact = ledger_events_pb2.LedgerHeadSigned(head=head.to_wire())
-                await tx.record(Outgoing(message=fact, key=self._book.service))
-                return head
-        async with self._book.reading() as connection:  # another process was faster
-            return await self._rows.newest_head(connection) or head

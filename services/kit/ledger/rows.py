@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import Executable, Row, Table, bindparam, insert, literal_column, select, text, tuple_, update
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Executable, Row, bindparam, insert, literal_column, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.clock import Clock
@@ -52,9 +51,6 @@ class Writing(Protocol):
     @property
     def connection(self) -> AsyncConnection:
         """Where its statements go."""
-
-    def insert(self, table: Table) -> postgresql.Insert:
-        """An INSERT that may ignore conflicts."""
 
     async def record(self, fact: object) -> None:
         """Tell a fact with the commit."""
@@ -233,14 +229,13 @@ class Rows:
         query = select(table).where(table.c.tree_size >= size).order_by(table.c.tree_size).limit(limit)
         return [self._head(row) for row in await connection.execute(query)]
 
-    async def add_head(self, tx: Writing, head: SignedHead) -> bool:
-        """Keep a head, unless one of its size is kept already."""
-        result = await tx.connection.execute(
-            tx.insert(self._tables.ledger_head)
-            .values(tree_size=head.tree_size, root_hash=head.root_hash, sign_time=head.sign_time, jws=head.jws)
-            .on_conflict_do_nothing()
+    async def add_head(self, tx: Writing, head: SignedHead) -> None:
+        """Keep a head; one of each size."""
+        await tx.connection.execute(
+            insert(self._tables.ledger_head).values(
+                tree_size=head.tree_size, root_hash=head.root_hash, sign_time=head.sign_time, jws=head.jws
+            )
         )
-        return result.rowcount == 1
 
     async def _hashes(self, connection: AsyncConnection, wanted: set[Node]) -> dict[Node, bytes]:
         hashes: dict[Node, bytes] = {}

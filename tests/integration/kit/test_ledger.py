@@ -209,6 +209,25 @@ async def test_a_proof_that_is_asked_for_signs_a_head_once_and_tells_it_as_a_fac
         assert [head.tree_size for head in await store.ledger.heads()] == [1, 2]
 
 
+async def test_heads_of_two_processes_are_told_in_the_order_of_their_sizes(place: Place) -> None:
+    async with place.opened() as first, place.opened() as second:
+
+        async def living(store: Probe) -> None:
+            for _ in range(15):
+                await store.ledger.append(access())
+                await store.ledger.head()
+
+        await asyncio.gather(living(first), living(second))
+        outbox = first.tables.outbox
+        async with first.reading() as connection:
+            facts = (await connection.execute(select(outbox.c.value, outbox.c.occur_time).order_by(outbox.c.id))).all()
+        sizes = [LedgerHeadSigned.FromString(fact.value).head.tree_size for fact in facts]
+        assert sizes == sorted(set(sizes))
+        assert sizes[-1] == 30
+        times = [fact.occur_time for fact in facts]
+        assert times == sorted(times)
+
+
 async def test_what_is_not_durable_has_no_proof(place: Place) -> None:
     async with place.opened() as store:
         await store.ledger.append(access())
