@@ -61,6 +61,12 @@ _LOGIN: Final = (
     "org.apache.kafka.common.security.plain.PlainLoginModule required"
     ' username="{user}" password="{password}" user_{user}="{password}";'
 )
+"""For the broker, which knows its one user by the last option; clients read over that."""
+_CLIENT: Final = """\
+security.protocol=SASL_PLAINTEXT
+sasl.mechanism=PLAIN
+sasl.jaas.config={login}
+"""
 _LOG4J: Final = """\
 status=error
 appender.file.type=File
@@ -92,6 +98,11 @@ class Kafka:
     _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False, compare=False)
 
     @property
+    def client(self) -> Path:
+        """What Kafka's own tools sign in with: `--command-config`, readable by the owner alone."""
+        return self.folder / "client.properties"
+
+    @property
     def url(self) -> str:
         """What a service's `events` setting says."""
         return f"kafka://{USER}:{self._password}@127.0.0.1:{self.port}"
@@ -121,6 +132,7 @@ class Kafka:
             _PROPERTIES.format(port=port, controller=controller, data=folder / "data", user=USER, login=login),
         )
         (folder / "log4j2.properties").write_text(_LOG4J.format(log=folder / "kafka.log"))
+        _write_secret(folder / "client.properties", _CLIENT.format(login=login))
         if not (folder / "data" / "meta.properties").exists():
             _format(java, folder, jars)
         with (folder / "kafka.out").open("ab") as out:

@@ -111,7 +111,10 @@ def _announce(wiring: Wiring, begun: float) -> None:
         f"  Data       {wiring.folder.root}      certificates in pki/, log files in log/",
     ]
     if wiring.profile is Profile.FULL:
-        lines.append(f"  Events     {wiring.stores.events}")
+        place = wiring.stores.events.rpartition("@")[2]
+        lines.append(
+            f"  Events     Kafka at {place}; its tools sign in with kafka/client.properties of the data folder"
+        )
     if wiring.options.sandbox:
         lines += [
             f"  Sign in    {_command()} token --persona mother-1{_at(ports)}",

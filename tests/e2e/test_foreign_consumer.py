@@ -4,14 +4,12 @@
 import asyncio
 from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from services.cli.kafka import JARS
+from services.cli.kafka import JARS, Kafka
 from services.kit.envelope import service_topic
-from services.kit.eventlog.broker import connection_of
-from tests.support.invariants import events_url, personal
+from tests.support.invariants import personal
 from tests.support.system import System
 
 SECONDS = 60
@@ -28,28 +26,16 @@ class Printed:
     key: str
 
 
-def told(events: str, file: Path) -> str:
-    """Write what the consumer needs to sign in; gives the address of the broker."""
-    known = connection_of(events)
-    login = f'username="{known["sasl_plain_username"]}" password="{known["sasl_plain_password"]}"'
-    file.write_text(
-        "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\n"
-        f"sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required {login};\n"
-    )
-    return str(known["bootstrap_servers"])
-
-
-async def consumed(events: str, topic: str, folder: Path) -> str:
+async def consumed(broker: Kafka, topic: str) -> str:
     """Everything on a topic, printed."""
-    settings = folder / "consumer.properties"
     properties = {"print.headers": "true", "print.key": "true", "line.separator": END}
     options = [f"--formatter-property={name}={value}" for name, value in properties.items()]
     consumer = await asyncio.create_subprocess_exec(
         *("java", "-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", f"{JARS}/*"),
-        *("org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", told(events, settings)),
+        *("org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", f"127.0.0.1:{broker.port}"),
         *(
             "--command-config",
-            str(settings),
+            str(broker.client),
             "--topic",
             topic,
             "--from-beginning",
@@ -77,7 +63,7 @@ def printed(record: str) -> Printed:
 
 @pytest.mark.parametrize("system", ["full"], indirect=True)
 async def test_kafkas_own_consumer_reads_the_licenses_of_a_birth_as_cloud_events_and_nobodys_data(
-    system: System, tmp_path: Path
+    system: System,
 ) -> None:
     async with system.resident("mother-6") as mother:
         draft = await mother.create("birth", (await mother.samples("mother-6"))["birth"])
@@ -85,7 +71,9 @@ async def test_kafkas_own_consumer_reads_the_licenses_of_a_birth_as_cloud_events
         async for _ in mother.events(draft["id"]):
             pass
         case = await mother.case(draft["id"])
-    out = await consumed(events_url(system), service_topic("licenses"), tmp_path)
+    broker = Kafka.running(system.folder.root / "kafka")
+    assert broker is not None
+    out = await consumed(broker, service_topic("licenses"))
     *texts, _farewell = out.split(END)
     records = [printed(text) for text in texts]
     ours = [record for record in records if record.headers.get("correlation") == case["id"]]

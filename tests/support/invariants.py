@@ -373,8 +373,14 @@ def personal(system: System) -> dict[str, str]:
     return words
 
 
+def passwords(system: System) -> dict[str, str]:
+    """What opens the broker."""
+    kept = system.folder.root / "kafka" / "password"
+    return {kept.read_text(): "password"} if kept.exists() else {}
+
+
 def _nobody_named(system: System, records: Sequence[Record], evidence: Evidence) -> list[Finding]:
-    words = personal(system)
+    words = personal(system) | passwords(system)
     automaton = ahocorasick.Automaton()
     for word, kind in words.items():
         automaton.add_word(word, kind)
