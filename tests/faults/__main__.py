@@ -50,7 +50,7 @@ async def round_of(system: System, plan: Plan, outcome: Outcome, *, residents: i
         before = len(births.submitted)
         while len(births.submitted) < before + residents:
             await asyncio.sleep(0.1)
-    await settled(system, seconds=SETTLE_SECONDS)
+    outcome.findings += await settled(system, seconds=SETTLE_SECONDS)
     outcome.seconds_max = max(outcome.seconds_max, round(time.monotonic() - began, 1))
     outcome.times += 1
     outcome.cases += len(births.submitted)

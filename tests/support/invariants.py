@@ -12,6 +12,7 @@ import asyncio
 import json
 import sqlite3
 import tempfile
+import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -78,25 +79,21 @@ WANTED: Mapping[str, Mapping[str, str]] = {
 }
 
 
-async def settled(system: System, *, seconds: float) -> None:
-    """Wait until no case is open any more, at most so long; who is still open then is `inspect`'s to judge."""
-    try:
-        async with asyncio.timeout(seconds):
-            async with databases(system) as urls:
-                engines = open_engines(urls["gateway"], application="inspection")
-                try:
-                    while True:
-                        async with engines.reading.connect() as connection:
-                            still_open = await connection.execute(
-                                text("SELECT count(*) FROM case_file WHERE status IN ('submitted', 'in_progress')")
-                            )
-                            if not still_open.scalar_one():
-                                return
-                        await asyncio.sleep(0.2)
-                finally:
-                    await engines.close()
-    except TimeoutError:
-        return
+async def settled(system: System, *, seconds: float) -> list[Finding]:
+    """Wait until no case is open any more, at most so long; names those that are still open then."""
+    query = text("SELECT case_id FROM case_file WHERE status IN ('submitted', 'in_progress')")
+    ends = time.monotonic() + seconds
+    async with databases(system) as urls:
+        engines = open_engines(urls["gateway"], application="inspection")
+        try:
+            while True:
+                async with engines.reading.connect() as connection:
+                    still_open = (await connection.execute(query)).scalars().all()
+                if not still_open or time.monotonic() > ends:
+                    return [Finding(5, f"Case {case} is open after {seconds:.0f} s.") for case in still_open]
+                await asyncio.sleep(0.2)
+        finally:
+            await engines.close()
 
 
 async def inspect(system: System, *, submitted: Iterable[str]) -> list[Finding]:
