@@ -14,15 +14,18 @@ class Gate:
     """So many at once, and so many of one caller, so that no department takes every place.
 
     Our own services have no share to keep: what they ask they ask for everybody, each behind a door with bounds of
-    its own. Whoever has not exactly one name is about to be refused and holds no place for long.
+    its own; a fifth of the places is theirs alone, whatever all departments together do. Whoever has not exactly one
+    name is about to be refused and holds no place for long.
     """
 
-    __slots__ = ("_held", "_most", "_share", "inside")
+    __slots__ = ("_held", "_most", "_most_of_others", "_others", "_share", "inside")
 
     def __init__(self, most: int, share: int) -> None:
         self._most = most
         self._share = share
+        self._most_of_others = most - most // 5
         self._held: dict[bytes, int] = {}
+        self._others = 0
         self.inside = 0
 
     def enter(self, names: Sequence[bytes]) -> bytes:
@@ -43,10 +46,13 @@ class Gate:
         if name.startswith(_OURS):
             name = b""
         if name:
+            if self._others >= self._most_of_others:
+                raise TooManyRequests("Too many calls at once.", retry_after_seconds=_RETRY_SECONDS)
             held = self._held.get(name, 0)
             if held >= self._share:
                 raise TooManyRequests("Too many calls of this caller at once.", retry_after_seconds=_RETRY_SECONDS)
             self._held[name] = held + 1
+            self._others += 1
         self.inside += 1
         return name
 
@@ -54,6 +60,7 @@ class Gate:
         """Give a place back."""
         self.inside -= 1
         if name:
+            self._others -= 1
             held = self._held[name] - 1
             if held:
                 self._held[name] = held

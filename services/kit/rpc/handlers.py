@@ -3,19 +3,31 @@
 
 gRPC's own interceptors rebuild the handler for every call and nest a coroutine each; one wrapper per method does the
 same work in one frame. Requests are read here, after the caller is admitted, so that strangers can't make us parse.
+
+Every method is registered as one that takes a stream of requests, whatever its contract says: gRPC would wait for the
+one request of a unary method before it calls us, and who never sends it would hold a place that no share counts. On
+the wire the two are the same.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
+from grpc import aio
 
 from services.kit.caller import Caller
+from services.kit.errors import RequestInvalid
 from services.kit.rpc.admission import Rule, rule_of
 from services.kit.rpc.reading import Read, reader_of
-from services.kit.rpc.streams import Stream
+from services.kit.rpc.streams import Stream, Take
 from services.kit.rpc.unit import Door, Plan, Unit, abort
 
+_KINDS = {
+    (False, False): "unary_unary",
+    (False, True): "unary_stream",
+    (True, False): "stream_unary",
+    (True, True): "stream_stream",
+}
 Handlers = dict[str, "grpc.RpcMethodHandler[Any, Any]"]
 
 
@@ -45,32 +57,26 @@ class Registrar:
         read = reader_of(handler.request_deserializer)
         write = handler.response_serializer
         door = self._door
-        if handler.request_streaming and handler.response_streaming:
-            stream = Stream(door, plan, handler.stream_stream, _each(read))
-            return grpc.stream_stream_rpc_method_handler(stream.handler, None, write)
+        take = _each(read) if handler.request_streaming else _one(read)
+        behavior = getattr(handler, _KINDS[bool(handler.request_streaming), bool(handler.response_streaming)])
         if handler.response_streaming:
-            stream = Stream(door, plan, handler.unary_stream, read)
-            return grpc.unary_stream_rpc_method_handler(stream.handler, None, write)
-        if handler.request_streaming:
-            return grpc.stream_unary_rpc_method_handler(
-                _unary_answer(door, plan, handler.stream_unary, _each(read)), None, write
-            )
-        return grpc.unary_unary_rpc_method_handler(_unary_answer(door, plan, handler.unary_unary, read), None, write)
+            return grpc.stream_stream_rpc_method_handler(Stream(door, plan, behavior, take).handler, None, write)
+        return grpc.stream_unary_rpc_method_handler(_unary_answer(door, plan, behavior, take), None, write)
 
 
 def _unary_answer(
-    door: Door, plan: Plan, behavior: Callable[[Any, Any], Awaitable[Any]], read: Read
+    door: Door, plan: Plan, behavior: Callable[[Any, Any], Awaitable[Any]], take: Take
 ) -> Callable[[Any, Any], Awaitable[Any]]:
     attributes = plan.attributes
     enter: Callable[[Unit, Any], Awaitable[Caller] | None] = Unit.enter if plan.opened else Unit.admit_at_once
 
-    async def call(body: Any, context: Any) -> Any:
+    async def call(bodies: Any, context: Any) -> Any:
         unit = Unit(door, plan, attributes)
         try:
             waiting = enter(unit, context)
             if waiting is not None:
                 unit.let_in(await waiting)
-            return await behavior(read(body), context)
+            return await behavior(await take(bodies, context), context)
         except BaseException as error:
             status = unit.failed(error)
             if status is None:
@@ -83,10 +89,22 @@ def _unary_answer(
     return call
 
 
-def _each(read: Read) -> Read:
+def _one(read: Read) -> Take:
+    """Read the one message of a unary request."""
+
+    async def reading(_bodies: Any, context: Any) -> Any:
+        body = await context.read()
+        if body is aio.EOF:
+            raise RequestInvalid("The call ended without its request.")
+        return read(body)
+
+    return reading
+
+
+def _each(read: Read) -> Take:
     """Read every message of a request stream."""
 
-    def reading(bodies: Any) -> Any:
+    async def reading(bodies: Any, _context: Any) -> Any:
         async def messages() -> AsyncIterator[Any]:
             async for body in bodies:
                 yield read(body)

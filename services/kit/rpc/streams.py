@@ -3,55 +3,63 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from services.kit.errors import Unavailable
-from services.kit.rpc.reading import Read
 from services.kit.rpc.unit import Door, Plan, Unit, abort
+
+Take = Callable[[Any, Any], Awaitable[Any]]
+"""Gives a handler its request, or requests, from gRPC's stream of bodies and the context."""
 
 
 class Stream:
     """One method that streams: its handler either yields responses, or writes them to the context (gRPC's own do)."""
 
-    def __init__(self, door: Door, plan: Plan, behavior: Callable[[Any, Any], Any], read: Read) -> None:
+    def __init__(self, door: Door, plan: Plan, behavior: Callable[[Any, Any], Any], take: Take) -> None:
         self._door = door
         self._plan = plan
         self._attributes = plan.attributes
         self._behavior = behavior
-        self._read = read
+        self._take = take
 
     @property
     def handler(self) -> Callable[[Any, Any], Any]:
         """Give the wrapped handler, of the same kind as the one inside."""
         return self._yielding if inspect.isasyncgenfunction(self._behavior) else self._writing
 
-    async def _yielding(self, body: Any, context: Any) -> AsyncIterator[Any]:
+    async def _yielding(self, bodies: Any, context: Any) -> AsyncIterator[Any]:
         unit = Unit(self._door, self._plan, self._attributes)
+        task = self._begun()
         try:
             await self._let_in(unit, context)
-            async for response in self._behavior(self._read(body), context):
+            async for response in self._behavior(await self._take(bodies, context), context):
                 await unit.readmit()
                 yield response
         except BaseException as error:
             await self._refuse(unit, error, context)
             raise
         finally:
-            self._leave(unit)
+            self._leave(unit, task)
 
-    async def _writing(self, body: Any, context: Any) -> None:
+    async def _writing(self, bodies: Any, context: Any) -> None:
         unit = Unit(self._door, self._plan, self._attributes)
+        task = self._begun()
         try:
             await self._let_in(unit, context)
-            await self._behavior(self._read(body), context)
+            await self._behavior(await self._take(bodies, context), context)
         except BaseException as error:
             await self._refuse(unit, error, context)
             raise
         finally:
-            self._leave(unit)
+            self._leave(unit, task)
+
+    def _begun(self) -> "asyncio.Task[Any]":
+        task = _task()
+        self._door.ongoing.add(task)
+        return task
 
     async def _let_in(self, unit: Unit, context: Any) -> None:
-        self._door.ongoing.add(_task())
         if self._plan.opened:
             unit.enter(context)
             return
@@ -71,8 +79,9 @@ class Stream:
             return Unavailable(f"The {self._door.service} service is stopping.", retry_after_seconds=1)
         return error
 
-    def _leave(self, unit: Unit) -> None:
-        self._door.ongoing.discard(_task())
+    def _leave(self, unit: Unit, task: "asyncio.Task[Any]") -> None:
+        """Let go of the task that began: a stream that is cut may be closed from another."""
+        self._door.ongoing.discard(task)
         unit.leave()
 
 

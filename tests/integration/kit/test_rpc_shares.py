@@ -102,3 +102,21 @@ async def test_open_streams_have_a_bound_for_each_caller_and_one_for_all(net: Me
     await eventually(lambda: net.server.door.streams.inside < 4)
     again = health_pb2_grpc.HealthStub(await channel(net, AGENCY)).Watch(CHECK)
     assert (await again.read()).status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_calls_that_never_send_their_request_hold_the_places_of_their_caller_alone(net: Mesh) -> None:
+    """On the wire a unary call whose request never comes, as any client can make it."""
+    silent: Any = (await channel(net, AGENCY)).stream_unary("/grpc.health.v1.Health/Check")
+    calls = [silent() for _ in range(5)]
+    refused = [call for call in calls if await _refused(call)]
+    assert len(refused) == 3
+    assert net.server.door.calls.inside == 2
+    await verify(net, SERVICE)
+    for call in calls:
+        call.cancel()
+    await eventually(lambda: net.server.door.calls.inside == 0)
+
+
+async def _refused(call: Any) -> bool:
+    await asyncio.wait([waiting := asyncio.ensure_future(code(call))], timeout=0.5)
+    return waiting.done() and waiting.result() is BUSY
