@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Access tokens (RFC 9068, ES256): verified once, remembered by their hash until they end."""
+"""Access tokens (RFC 9068, ES256): verified once in five minutes, remembered by their hash meanwhile."""
 
 import hashlib
 import json
@@ -26,6 +26,7 @@ _KEYS_SECONDS_MAX: Final = 300.0
 _FETCH_SECONDS_MIN: Final = 5.0
 _SKEW_SECONDS: Final = 5
 _REMEMBERED_MAX: Final = 10_000
+_REMEMBERED_SECONDS: Final = 300.0
 _TOKEN_BYTES_MAX: Final = 8 * 1024
 _ROLES: Final = {
     "citizen": CallerKind.CITIZEN,
@@ -76,7 +77,7 @@ class TokenVerifier:
         self._issuer = ""
         self._keys: dict[str, Any] = {}
         self._fetched = float("-inf")
-        self._remembered: dict[bytes, Claims] = {}
+        self._remembered: dict[bytes, tuple[Claims, float]] = {}
 
     @classmethod
     def of(cls, identity: Peer, *, itself: Caller | None = None, clock: Clock = utc_now) -> Self:
@@ -109,9 +110,10 @@ class TokenVerifier:
         """Give what a token says that was verified before; None for another. Raises TokenInvalid, TokenExpired."""
         if len(token) > _TOKEN_BYTES_MAX:
             raise TokenInvalid("The access token is too long to be ours.")
-        claims = self._remembered.get(_fingerprint(token))
-        if claims is not None:
-            self._must_hold(claims)
+        claims, until = self._remembered.get(_fingerprint(token), (None, 0.0))
+        if claims is None or until < time.monotonic():
+            return None
+        self._must_hold(claims)
         return claims
 
     def forget(self) -> None:
@@ -161,7 +163,10 @@ class TokenVerifier:
         return key
 
     def _keep(self, _: str, found: KeySet) -> None:
-        self._keys = _read_keys(found.jwks_json)
+        keys = _read_keys(found.jwks_json)
+        if keys.keys() != self._keys.keys():
+            self._remembered.clear()  # what a withdrawn key has signed holds no longer
+        self._keys = keys
         self._issuer = found.issuer
         self._fetched = time.monotonic()
 
@@ -171,9 +176,10 @@ class TokenVerifier:
 
     def _remember(self, fingerprint: bytes, claims: Claims) -> None:
         """Keep the newest ten thousand; a dict gives its oldest entry first."""
+        self._remembered.pop(fingerprint, None)
         if len(self._remembered) >= _REMEMBERED_MAX:
             self._remembered.pop(next(iter(self._remembered)))
-        self._remembered[fingerprint] = claims
+        self._remembered[fingerprint] = claims, time.monotonic() + _REMEMBERED_SECONDS
 
 
 def _fingerprint(token: str) -> bytes:

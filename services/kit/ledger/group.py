@@ -66,6 +66,9 @@ class GroupCommit:
                 await self._write(group)
         finally:
             self._committer = None
+            for _, done in self._waiting:  # only where we were told to stop
+                done.set_exception(Unavailable("The ledger is closing."))
+            self._waiting = []
 
     async def _gathered(self) -> None:
         """Return once the loop has turned for a while without a new leaf: whoever is on the way here keeps it busy."""
@@ -80,6 +83,10 @@ class GroupCommit:
         try:
             receipts = await self._durable([entry for entry, _ in group])
         except BaseException as error:
+            if len(group) > 1 and isinstance(error, Exception) and not isinstance(error, Unavailable):
+                for one in group:  # what breaks is one leaf, and the others are not to blame
+                    await self._write([one])
+                return
             for _, done in group:
                 if not done.done():
                     done.set_exception(_own(error))
@@ -97,9 +104,12 @@ class GroupCommit:
                 for _ in range(_TRIES_AT_ONCE):
                     edge, self._edge = self._edge or await self._rows.frontier(connection), None
                     added = self._rows.after(edge, entries)
-                    moved, self._edge = await self._rows.move(connection, added)
+                    moved, edge = await self._rows.move(connection, added)
                     if moved:
+                        self._edge = edge
                         return added.receipts
+                    if edge.size != added.known:  # else it waited for somebody's commit, and tells what was before
+                        self._edge = edge
         async with self._book.transaction() as tx:
             return await self._rows.append(tx.connection, entries)
 

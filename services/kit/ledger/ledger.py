@@ -3,20 +3,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.caller import CallerKind, current_caller
 from services.kit.crypto import SigningKey
-from services.kit.errors import NotFound, Refusal, RequestInvalid, Unavailable
+from services.kit.errors import NotFound, Refusal, RequestInvalid, Unavailable, Violation
 from services.kit.ledger import merkle
 from services.kit.ledger.access import Access, Entry, Leaf, ProvenLeaf, Receipt, SignedHead, canonical, rfc3339
 from services.kit.ledger.group import GroupCommit
 from services.kit.ledger.heads import Heads
 from services.kit.ledger.rows import Book, Rows
+from services.kit.logs import get_logger
 from services.kit.paging import Page, decode_token, encode_token
 
 PAGE_SIZE = 50
@@ -28,16 +29,18 @@ CLOSE_SECONDS = 2.0
 class Account:
     """One use of personal data on its way; as an async context it ends in exactly one leaf, whatever happens inside.
 
-    A refusal or failure inside becomes a leaf with its reason as outcome, and goes on. A block that ends without
-    `answered()` raises RuntimeError: an answer without a leaf must not leave.
+    A refusal or failure inside becomes a leaf with its reason as outcome, and goes on; so does a caller who gives up
+    (`CANCELLED`), without being waited for. A block that ends without `answered()` raises RuntimeError: an answer
+    without a leaf must not leave.
     """
 
-    __slots__ = ("_ledger", "access", "receipt")
+    __slots__ = ("_answering", "_ledger", "access", "receipt")
 
     def __init__(self, ledger: "Ledger", access: Access) -> None:
         self._ledger = ledger
         self.access = access
         self.receipt: Receipt | None = None
+        self._answering = False
 
     async def __aenter__(self) -> Self:
         """Begin; nothing is written yet."""
@@ -50,6 +53,8 @@ class Account:
                 raise RuntimeError("A use of personal data ended without its leaf.")
         elif isinstance(error, Exception):
             await self.refused(_outcome(error))
+        elif isinstance(error, asyncio.CancelledError) and not self._answering:
+            self._ledger.afterwards(self.refused("CANCELLED"))
 
     async def answered(
         self, *, fields: Sequence[str] | None = None, digest: str = "", outcome: str = "", subject_id: str | None = None
@@ -64,6 +69,7 @@ class Account:
         """
         if self.receipt is not None:
             raise RuntimeError("One use of personal data has one leaf.")
+        self._answering = True
         access = self.access
         self.access = access._replace(
             fields=access.fields if fields is None else tuple(fields),
@@ -88,6 +94,7 @@ class Ledger:
         self._rows = Rows(book)
         self._group = GroupCommit(book, self._rows)
         self._heads = Heads(book, self._rows, signing_key)
+        self._late: set[asyncio.Task[None]] = set()
 
     @property
     def log(self) -> str:
@@ -111,11 +118,23 @@ class Ledger:
         return receipts
 
     def account(self, access: Access) -> Account:
-        """Account for one use: `async with ledger.account(access) as account`."""
+        """Account for one use: `async with ledger.account(access) as account`. Raises RequestInvalid as `entry` does."""
+        _must_be_writable(access)
         return Account(self, access)
 
+    def afterwards(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what nobody waits for any more; closing the store waits for it."""
+        task = asyncio.create_task(work, name="ledger-afterwards")
+        self._late.add(task)
+        task.add_done_callback(self._ended)
+
     def entry(self, access: Access) -> Entry:
-        """The leaf of a use by the current caller, now; a resident who asks appears as a pseudonym too."""
+        """The leaf of a use by the current caller, now; a resident who asks appears as a pseudonym too.
+
+        Raises:
+            RequestInvalid: the case has a name that no database takes.
+        """
+        _must_be_writable(access)
         caller = current_caller()
         keyring = self._book.keyring
         subject = keyring.pseudonym(access.subject_id) if access.subject_id else ""
@@ -220,7 +239,14 @@ class Ledger:
             keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await keeper
+            if self._late:
+                await asyncio.wait(self._late, timeout=CLOSE_SECONDS)
             await self._group.drained(CLOSE_SECONDS)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._late.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            get_logger().error("ledger_leaf_of_a_cancelled_use_lost", ledger=self.log, exc_info=task.exception())
 
     async def _proven(self, leaves: Sequence[Leaf]) -> list[ProvenLeaf]:
         head = await self._heads.covering(max(leaf.index for leaf in leaves))
@@ -228,6 +254,12 @@ class Ledger:
         async with self._book.reading() as connection:
             paths = await self._rows.paths(connection, spans)
         return [ProvenLeaf(leaf=leaf, path=path, head=head) for leaf, path in zip(leaves, paths, strict=True)]
+
+
+def _must_be_writable(access: Access) -> None:
+    """Refuse the one character that PostgreSQL refuses in text, before somebody is asked about."""
+    if "\0" in access.case_id:
+        raise RequestInvalid("The case can't be named so.", violations=[Violation("case_id", "Text without NUL.")])
 
 
 def _outcome(error: Exception) -> str:

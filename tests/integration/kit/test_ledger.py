@@ -15,7 +15,10 @@ from tongban.ledger.v1.ledger_events_pb2 import LedgerHeadSigned
 from services.kit.caller import Caller, CallerKind, acting_as
 from services.kit.errors import NotFound, Refusal, RequestInvalid, Unavailable
 from services.kit.ledger import Access, Ledger, LedgerRpc, ProvenLeaf, Receipt, merkle
+from services.kit.ledger.group import GroupCommit
+from services.kit.ledger.rows import Rows
 from services.kit.ledger.rpc import Context
+from tests.support.eventually import eventually
 from tests.support.probe import Probe, opened
 
 AGENCY = Caller(kind=CallerKind.AGENCY, id="1299010000000102XJ", actor="spiffe://tongban/agency/1299010000000102XJ")
@@ -257,6 +260,44 @@ async def test_an_append_whose_caller_gave_up_disturbs_nobody(place: Place) -> N
         bodies = await every_leaf(store.ledger)
         head = await store.ledger.head()
         assert head.root_hash == merkle.root_of([merkle.leaf_hash(body) for body in bodies])
+
+
+async def test_a_use_whose_caller_gave_up_has_its_leaf(place: Place) -> None:
+    async with place.opened() as store:
+        asked = asyncio.Event()
+
+        async def asking() -> None:
+            async with store.ledger.account(access()):
+                asked.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(asking())
+        await asked.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+        async def told() -> bool:
+            return bool(await every_leaf(store.ledger))
+
+        await eventually(told)
+        assert [json.loads(body)["outcome"] for body in await every_leaf(store.ledger)] == ["CANCELLED"]
+
+
+async def test_a_leaf_that_can_not_be_written_takes_no_other_with_it(place: Place) -> None:
+    async with place.opened() as store:
+        with pytest.raises(RequestInvalid):
+            store.ledger.account(access(case_id="\0"))
+        with pytest.raises(RequestInvalid):
+            await store.ledger.append(access(case_id="\0"))
+        group = GroupCommit(store, Rows(store))
+        good = [store.ledger.entry(access()) for _ in range(3)]
+        bad = good[1]._replace(subject=None)  # type: ignore[arg-type]
+        results = await asyncio.gather(
+            *(group.append(entry) for entry in (good[0], bad, good[2])), return_exceptions=True
+        )
+        assert [type(result) for result in results] == [Receipt, RuntimeError, Receipt]
+        assert len(await every_leaf(store.ledger)) == 2
 
 
 async def test_the_ledger_goes_on_after_a_restart(place: Place) -> None:

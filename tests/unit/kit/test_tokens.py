@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,19 @@ async def test_a_remembered_token_ends_at_its_second(issuer: Issuer) -> None:
     await issuer.verifier.verify(token)
     issuer.now = NOW + timedelta(seconds=60)
     with pytest.raises(TokenExpired):
+        await issuer.verifier.verify(token)
+
+
+async def test_a_token_outlives_its_withdrawn_key_by_minutes_at_most(
+    issuer: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = issuer.token(exp=int(NOW.timestamp()) + 36_000)
+    await issuer.verifier.verify(token)
+    issuer.key = SigningKey.open(tmp_path / "new", "token")
+    later = time.monotonic() + 301
+    monkeypatch.setattr("services.kit.tokens.time.monotonic", lambda: later)
+    assert issuer.verifier.remembered(token) is None
+    with pytest.raises(TokenInvalid):
         await issuer.verifier.verify(token)
 
 
