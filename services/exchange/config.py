@@ -16,7 +16,10 @@ class Settings(Common, frozen=True):
         default=30, ge=1, le=365, description="Days that the answer of a step is kept for the gateway, sealed."
     )
     own_queries_per_day: int = Field(
-        default=200, ge=1, le=1_000_000, description="Questions a day of one resident about themselves, in all."
+        default=200,
+        ge=1,
+        le=1_000_000,
+        description="Questions a day of one resident about themselves, at each process.",
     )
     provider_in_flight_max: int = Field(
         default=256, ge=1, le=10_000, description="Questions open at one provider at once, per process."

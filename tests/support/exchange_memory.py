@@ -95,14 +95,14 @@ class MemoryTx:
             del self.rows.answers[each]
         return len(old)
 
-    async def take_quota(self, account: str, day: date, *, calls: int, quota: int) -> int:
-        counted = self.rows.counts.get((account, day), 0)
+    async def take_quota(self, grant_id: str, day: date, *, calls: int, quota: int) -> int:
+        counted = self.rows.counts.get((grant_id, day), 0)
         taken = max(0, min(calls, quota - counted))
-        self.rows.counts[account, day] = counted + taken
+        self.rows.counts[grant_id, day] = counted + taken
         return taken
 
-    async def return_quota(self, account: str, day: date, *, calls: int) -> None:
-        self.rows.counts[account, day] -= calls
+    async def return_quota(self, grant_id: str, day: date, *, calls: int) -> None:
+        self.rows.counts[grant_id, day] -= calls
 
     async def drop_counts(self, *, before: date) -> None:
         for key in [key for key in self.rows.counts if key[1] < before]:

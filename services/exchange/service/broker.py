@@ -27,7 +27,7 @@ class Broker:
         Raises QuotaExceeded, ProviderUnavailable, ProviderBusy, ProviderAnswerInvalid, RemoteRefusal, Unavailable.
         """
         if own:
-            await self._quotas.take_own(subject.value)
+            self._quotas.take_own(subject.value)
         else:
             await self._quotas.take(permit.grant_id, permit.daily_quota)
         key = await self._subjects.key(

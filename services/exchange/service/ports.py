@@ -109,13 +109,10 @@ class Transaction(Protocol):
     async def keep_answer(self, answer: KeptAnswer, *, expire_time: datetime) -> None:
         """Keep the answer of a step, sealed."""
 
-    async def take_quota(self, account: str, day: date, *, calls: int, quota: int) -> int:
-        """Count up to `calls` calls of this day, never beyond `quota`; give how many were counted.
+    async def take_quota(self, grant_id: str, day: date, *, calls: int, quota: int) -> int:
+        """Count up to `calls` calls of this day, never beyond `quota`; give how many were counted."""
 
-        `account` is the grant that is charged, or the resident who asks for themselves.
-        """
-
-    async def return_quota(self, account: str, day: date, *, calls: int) -> None:
+    async def return_quota(self, grant_id: str, day: date, *, calls: int) -> None:
         """Give back calls that were counted and not made."""
 
     async def drop_answers(self, *, before: datetime, limit: int) -> int:

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls a day, counted durably: agencies' against the quotas of their grants, each resident's own against one bound.
+"""Calls a day: agencies' against the quotas of their grants, each resident's own against one bound.
 
-Both are counted in blocks: never more than the quota, and seldom a write on the way of a call. A process takes a block
-of at most a twentieth of the quota and uses it up in memory. What a process that dies held is lost for that day: up to
-5 % of the quota for each such death. A quota below 40 is counted call by call.
+Agencies' are counted durably, in blocks: never more than the quota, and seldom a write on the way of a call. A process
+takes a block of at most a twentieth of the quota and uses it up in memory. What a process that dies held is lost for
+that day: up to 5 % of the quota for each such death. A quota below 40 is counted call by call.
+
+Residents' are counted in memory by each process: the bound keeps one of them from asking without end, and most ask a
+few times a year, so that a row for each would cost more than it keeps.
 """
 
 import asyncio
@@ -18,8 +21,8 @@ from services.kit.clock import Clock
 CHINA = timezone(timedelta(hours=8), "UTC+8")
 BLOCK_MAX = 1000
 BLOCK_SHARE = 20
-BLOCKS_MAX = 50_000
-"""Grants and residents counted at a time; what was counted ahead for the oldest is lost with its place."""
+OWN_MAX = 200_000
+"""Residents whose questions are counted at a time; whoever asked longest ago begins anew."""
 _REFUSED_SECONDS = 5.0  # For so long a used-up quota is refused without asking the database again.
 
 
@@ -42,37 +45,43 @@ class Quotas:
         self._clock = clock
         self._monotonic = monotonic
         self._blocks: dict[str, _Block] = {}
+        self._own_day = date.min
+        self._own: dict[str, int] = {}
 
-    async def take(self, key: str, quota: int) -> None:
+    async def take(self, grant_id: str, quota: int) -> None:
         """Count one call, whatever comes of it; quota 0 never refuses. Raises QuotaExceeded, Unavailable."""
         if not quota:
             return
         now = self._clock().astimezone(CHINA)
-        block = self._blocks.get(key)
-        if block is None:
-            block = self._blocks[key] = _Block()
-            if len(self._blocks) > BLOCKS_MAX:
-                self._blocks.pop(next(iter(self._blocks)))
+        block = self._blocks.setdefault(grant_id, _Block())
         if not self._used(block, now.date()):
             async with block.taking:
                 if not self._used(block, now.date()):
-                    await self._fetch(key, block, now, quota)
+                    await self._fetch(grant_id, block, now, quota)
 
-    async def take_own(self, subject_id: str) -> None:
-        """Count one question of a resident about themselves. Raises QuotaExceeded, Unavailable.
+    def take_own(self, subject_id: str) -> None:
+        """Count one question of a resident about themselves. Raises QuotaExceeded.
 
         No grant is charged: whoever fills in many forms must not use up what an agency needs for everybody else.
         """
-        await self.take(subject_id, self._own_per_day)
+        now = self._clock().astimezone(CHINA)
+        if self._own_day != now.date():
+            self._own_day, self._own = now.date(), {}
+        taken = self._own.pop(subject_id, 0) + 1
+        if len(self._own) >= OWN_MAX:
+            self._own.pop(next(iter(self._own)))
+        self._own[subject_id] = min(taken, self._own_per_day + 1)
+        if taken > self._own_per_day:
+            raise _exceeded(now)
 
     async def close(self) -> None:
         """Give back what was counted ahead. Raises Unavailable."""
         blocks, self._blocks = self._blocks, {}
-        held = {key: block for key, block in blocks.items() if block.left}
+        held = {grant_id: block for grant_id, block in blocks.items() if block.left}
         if held:
             async with self._store.transaction() as tx:
-                for key, block in held.items():
-                    await tx.return_quota(key, block.day, calls=block.left)
+                for grant_id, block in held.items():
+                    await tx.return_quota(grant_id, block.day, calls=block.left)
 
     @staticmethod
     def _used(block: _Block, today: date) -> bool:
@@ -81,12 +90,12 @@ class Quotas:
         block.left -= 1
         return True
 
-    async def _fetch(self, key: str, block: _Block, now: datetime, quota: int) -> None:
+    async def _fetch(self, grant_id: str, block: _Block, now: datetime, quota: int) -> None:
         if block.day == now.date() and self._monotonic() < block.refused_until:
             raise _exceeded(now)
         calls = max(1, min(BLOCK_MAX, quota // BLOCK_SHARE))
         async with self._store.transaction() as tx:
-            taken = await tx.take_quota(key, now.date(), calls=calls, quota=quota)
+            taken = await tx.take_quota(grant_id, now.date(), calls=calls, quota=quota)
         block.day, block.left, block.refused_until = now.date(), max(0, taken - 1), 0.0
         if not taken:
             block.refused_until = self._monotonic() + _REFUSED_SECONDS

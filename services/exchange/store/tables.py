@@ -53,7 +53,7 @@ sharing_grant = Table(
 quota_count = Table(
     "quota_count",
     metadata,
-    Column("account", String(36), primary_key=True),  # a grant's id, or the subject id of a resident
+    Column("grant_id", String(36), primary_key=True),
     Column("day", Date, primary_key=True),
     Column("calls", BigInteger, nullable=False),
     Index("quota_count_by_day", "day"),

@@ -80,11 +80,11 @@ class ExchangeTx(Tx):
         result = await self.connection.execute(delete(kept_answer).where(kept_answer.c.answer_id.in_(expired)))
         return result.rowcount
 
-    async def take_quota(self, account: str, day: date, *, calls: int, quota: int) -> int:
+    async def take_quota(self, grant_id: str, day: date, *, calls: int, quota: int) -> int:
         """Count up to `calls` more; the row's lock makes processes take turns."""
-        row = (quota_count.c.account == account) & (quota_count.c.day == day)
+        row = (quota_count.c.grant_id == grant_id) & (quota_count.c.day == day)
         await self.connection.execute(
-            self.insert(quota_count).values(account=account, day=day, calls=0).on_conflict_do_nothing()
+            self.insert(quota_count).values(grant_id=grant_id, day=day, calls=0).on_conflict_do_nothing()
         )
         counted = await self.connection.scalar(select(quota_count.c.calls).where(row).with_for_update())
         taken = max(0, min(calls, quota - int(counted or 0)))
@@ -92,9 +92,9 @@ class ExchangeTx(Tx):
             await self.connection.execute(update(quota_count).where(row).values(calls=quota_count.c.calls + taken))
         return taken
 
-    async def return_quota(self, account: str, day: date, *, calls: int) -> None:
+    async def return_quota(self, grant_id: str, day: date, *, calls: int) -> None:
         """Count fewer."""
-        row = (quota_count.c.account == account) & (quota_count.c.day == day)
+        row = (quota_count.c.grant_id == grant_id) & (quota_count.c.day == day)
         await self.connection.execute(update(quota_count).where(row).values(calls=quota_count.c.calls - calls))
 
     async def drop_counts(self, *, before: date) -> None:
