@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.cli import leash
+from services.cli.names import SERVICES
 from services.kit.errors import StartupError
 
 _WAIT_FIRST_SECONDS, _WAIT_MOST_SECONDS = 0.2, 5.0
@@ -115,7 +116,7 @@ async def _started(program: Program) -> asyncio.subprocess.Process:
 
 def _inherited() -> dict[str, str]:
     """Our environment without settings: a program gets its own, and no other's."""
-    prefixes = ("IDENTITY_", "LICENSES_", "EXCHANGE_", "GATEWAY_", "SANDBOX_")
+    prefixes = tuple(f"{start}{name.upper()}_" for name in (*SERVICES, "sandbox") for start in ("", "TONGBAN_"))
     return {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
 
 
