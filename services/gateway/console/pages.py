@@ -88,13 +88,13 @@ class Pages:
         return await self._sign_in_page(request, _next(request.query_params.get("next", "")))
 
     async def sign_in(self, request: Request) -> Response:
-        """Sign in with a token, or as an account of the sandbox; so many times a minute from one address."""
-        self._attempts.take(request.client.host if request.client else "unknown")
+        """Sign in with a token, or as an account of the sandbox; an address may fail so many times a minute."""
         form = await _form(request)
         wanted = _next(form.get("next", ""))
         try:
-            token = form.get("token", "").strip() or await self._persona_token(form.get("persona", ""))
-            await self._sessions.of(token)
+            with self._attempts.attempt(request.client.host if request.client else "unknown"):
+                token = form.get("token", "").strip() or await self._persona_token(form.get("persona", ""))
+                await self._sessions.of(token)
         except (Unauthenticated, RightMissing, NotFound):
             return await self._sign_in_page(request, wanted, failed=True)
         query = {"lang": "en"} if form.get("lang") == "en" else {}

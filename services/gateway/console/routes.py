@@ -40,7 +40,7 @@ def console_routes(
         service: finds the case of a receipt, and in the sandbox its operators.
         verifier: tells what a bearer token says.
         store: keeps spans.
-        attempts: counts attempts to sign in by the address that they come from.
+        attempts: counts failed attempts to sign in by the address that they come from.
         sandbox: True only in a sandbox: its operators sign in without a password.
         traces_token: what senders of traces must show as a bearer token; without one no traces are taken.
     """

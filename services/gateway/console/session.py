@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who is at the console: an operator by bearer token (API) or by the cookie that holds one (pages)."""
 
+from contextlib import AbstractContextManager
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
@@ -26,10 +27,10 @@ class Verifier(Protocol):
 
 
 class Attempts(Protocol):
-    """Counts attempts to sign in; the REST door's buckets are one."""
+    """Counts attempts to sign in that failed; the REST door's buckets are one."""
 
-    def take(self, key: str) -> object:
-        """Count one for this key. Raises TooManyRequests with the seconds until the next."""
+    def attempt(self, key: str) -> AbstractContextManager[None]:
+        """Count the block for this key if it fails. Raises TooManyRequests with the seconds until the next."""
         ...
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from services.kit.errors import TooManyRequests
+from services.kit.errors import TooManyRequests, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,26 @@ class Buckets:
             )
         reset = math.ceil((limits.burst - level) / limits.per_second)
         return Allowance(limit=limits.burst, remaining=int(level), reset_seconds=reset)
+
+    @contextmanager
+    def attempt(self, key: str) -> Iterator[None]:
+        """Hold one token while something is tried; it comes back unless that fails. Raises TooManyRequests.
+
+        It is held from the beginning, so that no more can fail at once than one after the other. Where nobody could
+        tell whether it fails, it did not.
+        """
+        self.take(key)
+        try:
+            yield
+        except Unavailable:
+            self._give_back(key)
+            raise
+        self._give_back(key)
+
+    def _give_back(self, key: str) -> None:
+        if key in self._levels:  # Else it is forgotten, and begins anew with all of them.
+            level, since = self._levels[key]
+            self._levels[key] = (min(float(self._limits.burst), level + 1), since)
 
 
 class Streams:

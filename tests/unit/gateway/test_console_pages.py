@@ -53,6 +53,10 @@ async def send(door: Doorway, body: bytes, **headers: str) -> httpx.Response:
     return await door.client.post("/v1/traces", content=body, headers={**PROTOBUF, **SENDER, **headers})
 
 
+async def signing_in(door: Doorway, **form: str) -> httpx.Response:
+    return await door.client.post("/console/sign-in", data=form)
+
+
 def many(spans: int) -> bytes:
     """An export of so many spans."""
     request = ExportTraceServiceRequest.FromString(exported())
@@ -286,6 +290,22 @@ async def test_who_tries_to_sign_in_too_often_is_told_when_to_come_again() -> No
         transport = httpx.ASGITransport(door.app, client=("203.0.113.9", 5000))
         async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"origin": ORIGIN}) as other:
             assert (await other.post("/console/sign-in", data={"persona": "operator-1"})).status_code == 303
+
+
+async def test_only_what_fails_counts_as_an_attempt_to_sign_in() -> None:
+    async with console(sign_ins=3) as door:
+        for number in range(2):
+            assert (await signing_in(door, token=f"forged-{number}")).status_code == 403
+        for _ in range(20):
+            assert (await signing_in(door, persona="operator-1")).status_code == 303
+        assert (await signing_in(door, token="forged")).status_code == 403
+        assert (await signing_in(door, persona="operator-1")).status_code == 429
+
+
+async def test_no_more_forged_tokens_are_looked_at_at_once_than_one_after_the_other() -> None:
+    async with console(sign_ins=3) as door:
+        found = await asyncio.gather(*(signing_in(door, token=f"forged-{number}") for number in range(12)))
+    assert sorted(response.status_code for response in found) == [403] * 3 + [429] * 9
 
 
 async def test_an_operator_finds_a_case_and_sees_its_waterfall() -> None:
