@@ -23,6 +23,16 @@ from services.kit.errors import StartupError
 WORKERS = {"licenses": 2}
 """Processes of a service in the full profile; 1 where nothing is said."""
 
+_SHARED = {"open_cases_max": 100, "submissions_per_day": 1000}
+"""The sandbox's few residents stand for everybody who tries it."""
+
+
+_SETTLED = frozenset(
+    {"database", "events", "grpc_host", "grpc_port", "peers", "pki", "keys", "otlp", "otlp_token", "log_file"}
+    | {"sandbox", "worker", "reuse_port", "http_host", "http_port", "agencies", "traces", "issuer"}
+)
+"""What others were told too: a service that had it otherwise would be looked for in the wrong place."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stores:
@@ -88,7 +98,11 @@ class Wiring:
             "reuse_port": WORKERS.get(service, 1) > 1 and self.profile is Profile.FULL,
             **self._own(service),
         }
-        return kind.load(f"tongban_{service}", self.options.services, values)
+        prefix = f"tongban_{service}"
+        for name in sorted(_SETTLED & values.keys()):
+            if (variable := f"{prefix}_{name}".upper()) in self.options.services:
+                raise StartupError(f"{variable} can't be told: where things are is settled for all services at once.")
+        return kind.load(prefix, self.options.services, values)
 
     def log(self, service: str, worker: int = 1) -> Path:
         """Log file of a process; the embedded services share one."""
@@ -132,6 +146,7 @@ class Wiring:
                 "agencies": self.agencies,
                 "traces": str(self.folder.traces),
                 "traces_token": self.traces_token,
+                **(_SHARED if self.options.sandbox else {}),
             }
         if service == "identity":
             return {"issuer": self.ports.url}

@@ -19,6 +19,7 @@ from services.gateway.clients import ExchangeClient, IdentityClient, LedgerClien
 from services.gateway.config import Settings
 from services.gateway.console.routes import LARGER_BODIES, console_routes
 from services.gateway.console.store import TraceStore
+from services.gateway.domain.bounds import Bounds
 from services.gateway.events import OWNERS, GatewayEvents, to_wire
 from services.gateway.rest.app import build_app
 from services.gateway.rest.limits import Buckets, Limits
@@ -59,8 +60,12 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
             Drafts(
                 engine,
                 Prefiller(identity, exchange, workflows),
-                most=settings.drafts_max,
-                days=settings.draft_days,
+                Bounds(
+                    drafts=settings.drafts_max,
+                    draft_days=settings.draft_days,
+                    open_cases=settings.open_cases_max,
+                    submissions_per_day=settings.submissions_per_day,
+                ),
             ),
             Sources(
                 identity,

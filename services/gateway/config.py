@@ -32,7 +32,7 @@ class Settings(Common, frozen=True):
         default=512, ge=1, le=100_000, description="Requests worked on at once; more are refused for a moment."
     )
     sign_ins_per_minute: int = Field(
-        default=20, ge=1, le=10_000, description="Attempts to sign in at the console from one address."
+        default=20, ge=1, le=10_000, description="Failed attempts to sign in at the console from one address."
     )
     streams_max: int = Field(default=500, ge=1, le=100_000, description="Event streams of cases open at once.")
     lease_seconds: float = Field(default=30, gt=0, le=3600, description="How long a department holds a task.")
@@ -43,5 +43,11 @@ class Settings(Common, frozen=True):
         default=8, ge=1, le=100, description="Tries to change a case where somebody else comes first."
     )
     drafts_max: int = Field(default=20, ge=1, le=10_000, description="Drafts that one resident may have at a time.")
+    open_cases_max: int = Field(
+        default=5, ge=1, le=10_000, description="Cases of one matter that one resident may have under way at a time."
+    )
+    submissions_per_day: int = Field(
+        default=20, ge=1, le=100_000, description="Cases that one resident may submit on one day, of all matters."
+    )
     draft_days: int = Field(default=30, ge=1, le=3650, description="Days after which an untouched draft is deleted.")
     key_days: int = Field(default=30, ge=1, le=3650, description="How long idempotency keys are remembered.")

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.faults.births import Births
-from tests.faults.faults import Plan, plans
+from tests.faults.faults import PROCESSES, Plan, plans
 from tests.support.invariants import Finding, inspect, settled
 from tests.support.system import System
 
@@ -23,6 +23,9 @@ SETTINGS = {
     "TONGBAN_GATEWAY_LEASE_SECONDS": "5",
     # What a fault cuts off between the two calls of a birth stays a draft.
     "TONGBAN_GATEWAY_DRAFTS_MAX": "1000",
+    # These mothers have hundreds of births a day, and while something is gone many of them are under way.
+    "TONGBAN_GATEWAY_OPEN_CASES_MAX": "10000",
+    "TONGBAN_GATEWAY_SUBMISSIONS_PER_DAY": "100000",
     # These mothers have more children in an hour than anybody fills in forms in a day.
     "TONGBAN_EXCHANGE_OWN_QUERIES_PER_DAY": "1000000",
 }
@@ -67,6 +70,7 @@ async def run_profile(profile: str, options: argparse.Namespace) -> list[Outcome
         outcomes.append(outcome)
         with tempfile.TemporaryDirectory(prefix="tongban-faults-") as folder:
             async with System.running(profile, Path(folder), SETTINGS) as system:
+                assert set(system.processes()) == set(PROCESSES[profile]), "A process that no fault is made for."
                 for _ in range(plan.times):
                     await round_of(system, plan, outcome, residents=options.residents)
                     if outcome.findings:

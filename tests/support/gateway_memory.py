@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from services.gateway.domain.bounds import Standing
 from services.gateway.domain.case import CaseState, fold
 from services.gateway.domain.effects import Effects, NewTask, Notice, Timer
 from services.gateway.domain.history import CaseOpened, Event
@@ -44,6 +45,13 @@ class Kept:
     def drafts_of(self, applicant_id: str) -> int:
         own = [file.state for file in self.files.values() if file.state.applicant_id == applicant_id]
         return sum(state.submitted is None for state in own)
+
+    def standing(self, applicant_id: str, matter: str, since: datetime) -> Standing:
+        own = [file.state for file in self.files.values() if file.state.applicant_id == applicant_id]
+        return Standing(
+            open_cases=sum(state.running for state in own if state.matter == matter),
+            submissions=sum(state.submitted >= since for state in own if state.submitted),
+        )
 
 
 class MemoryGatewayStore:
@@ -96,6 +104,9 @@ class MemoryGatewayStore:
     async def drafts_of(self, applicant_id: str) -> int:
         return self.kept.drafts_of(applicant_id)
 
+    async def standing(self, applicant_id: str, matter: str, since: datetime) -> Standing:
+        return self.kept.standing(applicant_id, matter, since)
+
     async def remembered(self, caller: str, key: str) -> Remembered | None:
         return self.kept.keys.get((caller, key))
 
@@ -147,6 +158,9 @@ class MemoryGatewayTx:
             raise CaseMoved
         history.extend(events)
         self._kept.files[before.case_id] = after
+
+    async def standing(self, applicant_id: str, matter: str, since: datetime) -> Standing:
+        return self._kept.standing(applicant_id, matter, since)
 
     async def carry_out(self, effects: Effects, agencies: Mapping[str, str]) -> None:
         for case_id, step_id in effects.closed_tasks:

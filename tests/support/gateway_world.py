@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from services.gateway.domain.bounds import Bounds
 from services.gateway.domain.expressions import Scalar
 from services.gateway.service import GatewayService
 from services.gateway.service.bell import Bell
@@ -31,6 +32,7 @@ RESIDENT = Caller(CallerKind.CITIZEN, MOTHER, token="t")
 NEIGHBOR = Caller(CallerKind.CITIZEN, "0d1c2b3a-0000-4000-8000-000000000009", token="t")
 CLINIC = Caller(CallerKind.AGENCY, HOSPITAL, frozenset({"gateway.tasks"}), agency=HOSPITAL)
 OPERATOR = Caller(CallerKind.OPERATOR, "op", frozenset({"gateway.cases"}))
+BOUNDS = Bounds(drafts=20, draft_days=30, open_cases=5, submissions_per_day=20)
 
 
 class MovingClock:
@@ -120,14 +122,14 @@ class World:
     exchange: StubExchange = field(default_factory=StubExchange)
     lease_seconds: float = 30
     poll_seconds: float = 0.05
-    drafts_max: int = 20
+    bounds: Bounds = BOUNDS
     telemetry: Telemetry = field(default_factory=lambda: Telemetry("gateway"))
 
     def __post_init__(self) -> None:
         self.bell = Bell()
         self.engine = Engine(self.store, self.workflows, self.bell, self.telemetry, clock=self.clock)
         prefiller = Prefiller(self.identity, self.exchange, self.workflows)
-        drafts = Drafts(self.engine, prefiller, most=self.drafts_max, days=30)
+        drafts = Drafts(self.engine, prefiller, self.bounds)
         sources = Sources(self.identity, NoLicenses(), NoLedgers())
         self.service = GatewayService(self.engine, drafts, sources, poll_seconds=self.poll_seconds, sandbox=True)
         self.steps = StepDesk(self.engine, self.exchange)

@@ -44,6 +44,18 @@ class TooManyDrafts(Refusal):
     code = Code.RESOURCE_EXHAUSTED
 
 
+class TooManyCases(Refusal):
+    """The resident has as many cases of the matter under way as one may have."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
+class TooManySubmissions(Refusal):
+    """The resident has submitted as many cases today as one may."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
 class CaseNotParked(Refusal):
     """Only a parked step can be taken up again."""
 

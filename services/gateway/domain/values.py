@@ -21,6 +21,11 @@ def china_date(moment: datetime) -> str:
     return moment.astimezone(CHINA).date().isoformat()
 
 
+def china_dawn(moment: datetime) -> datetime:
+    """When the moment's day began in China."""
+    return moment.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def names_of(plan: Plan, case_id: str, state: CaseState) -> dict[str, Any]:
     """What expressions may read. Every field and every declared output is there, empty where nothing is known."""
     answers = state.effective_answers()

@@ -131,7 +131,11 @@ async def delete_case(request: Request, door: TheDoor, case_id: CaseId, key: Opt
 async def submit_case(
     request: Request, door: TheDoor, case_id: CaseId, key: IdempotencyKey, if_match: IfMatch = ""
 ) -> Response:
-    """Submit the draft. From here on the departments act; watch the case at `/events`."""
+    """Submit the draft. From here on the departments act; watch the case at `/events`.
+
+    A resident may have a limited number of cases of one matter under way (`TOO_MANY_CASES`) and submit a limited number
+    a day (`TOO_MANY_SUBMISSIONS`); both are 429, and the draft is kept.
+    """
     case = await door.service.submit_case(
         SubmitCase(case_id=str(case_id), version=_version(if_match), idempotency_key=key)
     )

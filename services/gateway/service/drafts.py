@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from services.gateway.domain.advance import resume, submit
+from services.gateway.domain.bounds import Bounds
 from services.gateway.domain.case import CaseState, StepState
 from services.gateway.domain.definition import canonical_json
 from services.gateway.domain.effects import WHOLE_CASE, Timer, TimerKind
@@ -18,9 +19,8 @@ from services.gateway.domain.refusals import (
     CaseNotParked,
     CitizenOnly,
     IdempotencyKeyReused,
-    TooManyDrafts,
 )
-from services.gateway.domain.values import china_date
+from services.gateway.domain.values import china_date, china_dawn
 from services.gateway.service.commands import ChangeAnswers, CreateCase, DeleteDraft, SubmitCase
 from services.gateway.service.engine import Engine, Turn
 from services.gateway.service.ports import CaseFile, Remembered
@@ -33,18 +33,14 @@ from services.kit.telemetry import current_traceparent
 LEVEL_CITY = "3"
 """Level of the implementing body in the implementation code (GB/T 39046-2020, annex A): city."""
 
-_A_DAY = timedelta(days=1)
-
 
 class Drafts:
     """From an empty form to a submitted case; acts for the calling resident."""
 
-    def __init__(self, engine: Engine, prefiller: Prefiller, *, most: int, days: int) -> None:
-        """`most` drafts for each resident; one that nobody has touched for `days` goes (PIPL, art. 19)."""
+    def __init__(self, engine: Engine, prefiller: Prefiller, bounds: Bounds) -> None:
         self._engine = engine
         self._prefiller = prefiller
-        self._most = most
-        self._days = days
+        self._bounds = bounds
 
     async def create(self, command: CreateCase) -> CaseFile:
         """Open a draft. The same caller, key and body again give the same case."""
@@ -57,7 +53,7 @@ class Drafts:
             return known
         answers = {name: value for name, value in command.answers.items() if value}
         check_answers(plan.matter, command.answers, without)
-        self._must_have_room(1 + await self._engine.store.drafts_of(caller.id))  # No source is asked for nothing.
+        self._bounds.must_hold_drafts(1 + await self._engine.store.drafts_of(caller.id))  # No source asked for nothing.
         prefilled = await self._prefiller.fill(plan.matter, note.case_id, plan.matter.form)
 
         async def work(turn: Turn) -> CaseFile:
@@ -69,7 +65,7 @@ class Drafts:
             day = china_date(now).replace("-", "")
             receipt = f"{implementation_code(plan, self._engine)}{day}{await turn.tx.next_serial(day):06d}"
             event = CaseOpened(now, receipt, command.matter, plan.digest, caller.id, answers, without, prefilled)
-            self._must_have_room(await turn.tx.open_case(note.case_id, plan, event))
+            self._bounds.must_hold_drafts(await turn.tx.open_case(note.case_id, plan, event))
             await self._touch(turn, note.case_id)
             return (await turn.load(note.case_id))[0]
 
@@ -174,21 +170,22 @@ class Drafts:
             after = await turn.apply(file, plan, events(plan, file.state), traceparent=traceparent)
             if not submitting:
                 await self._touch(turn, case_id)
+            elif not already:
+                await self._must_have_room(turn, after.state)
             return after
 
         return await self._engine.transact(work)
 
-    def _must_have_room(self, drafts: int) -> None:
-        if drafts > self._most:
-            raise TooManyDrafts(
-                f"A resident may have {self._most} drafts at a time.",
-                remedy=f"Submit or delete a draft; one that nobody touches is deleted after {self._days} days.",
-                retry_after_seconds=_A_DAY.total_seconds(),
-            )
+    async def _must_have_room(self, turn: Turn, submitted: CaseState) -> None:
+        """Decided with the submission already in it: whoever submits for the same resident comes after our commit."""
+        now = submitted.submitted
+        assert now is not None
+        standing = await turn.tx.standing(submitted.applicant_id, submitted.matter, china_dawn(now))
+        self._bounds.must_hold(standing, now)
 
     async def _touch(self, turn: Turn, case_id: str) -> None:
         """From now on the days of a draft are counted anew."""
-        due = self._engine.clock() + self._days * _A_DAY
+        due = self._engine.clock() + timedelta(days=self._bounds.draft_days)
         await turn.tx.put_timer(Timer(case_id, WHOLE_CASE, TimerKind.DRAFT, 0, due))
 
     async def _known(self, caller: Caller, key: str, note: Remembered) -> CaseFile | None:
@@ -216,7 +213,12 @@ class Drafts:
             and file.state.prefilled[one.name].state is PrefillState.UNAVAILABLE
             and not file.state.answers.get(one.name)
         ]
-        return await self._prefiller.fill(plan.matter, case_id, away) if away else ()
+        if not away:
+            return ()
+        now = self._engine.clock()  # No source is asked for what would be refused.
+        standing = await self._engine.store.standing(caller.id, file.state.matter, china_dawn(now))
+        self._bounds.must_hold(standing.and_one_more(), now)
+        return await self._prefiller.fill(plan.matter, case_id, away)
 
 
 def citizen() -> Caller:

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from services.gateway.domain.bounds import Standing
 from services.gateway.domain.case import CaseState, CaseStatus
 from services.gateway.domain.effects import Effects, Timer
 from services.gateway.domain.expressions import Scalar
@@ -115,7 +116,13 @@ class GatewayTx(Protocol):
         """A draft and everything in it; it must be locked."""
 
     async def append(self, before: CaseFile, after: CaseFile, events: Sequence[Event]) -> None:
-        """The next events. Raises CaseMoved where somebody else's came first."""
+        """The next events. Raises CaseMoved where somebody else's came first.
+
+        Who submits another case of the same applicant waits for our commit.
+        """
+
+    async def standing(self, applicant_id: str, matter: str, since: datetime) -> Standing:
+        """Open cases of a matter, and submissions from a moment on; after a submission nobody adds to it till the end."""
 
     async def carry_out(self, effects: Effects, agencies: Mapping[str, str]) -> None:
         """Tasks, timers, notices and facts. `agencies` tells the USCC of each role."""
@@ -182,6 +189,9 @@ class GatewayStore(Protocol):
 
     async def drafts_of(self, applicant_id: str) -> int:
         """How many drafts the applicant has."""
+
+    async def standing(self, applicant_id: str, matter: str, since: datetime) -> Standing:
+        """The applicant's open cases of a matter, and submissions of all matters from a moment on."""
 
     async def remembered(self, caller: str, key: str) -> Remembered | None:
         """What was done under an idempotency key."""

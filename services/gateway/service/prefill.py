@@ -11,7 +11,7 @@ from services.gateway.domain.history import Prefilled, PrefillState
 from services.gateway.service.ports import ExchangeSource, IdentitySource, Question, SourceAnswer
 from services.gateway.workflows import Workflows
 from services.kit.caller import current_caller
-from services.kit.errors import NotFound, Refusal, RemoteFailure, Unavailable
+from services.kit.errors import NotFound, Refusal, RemoteFailure, TooManyRequests, Unavailable
 
 IDENTITY = "identity"
 VALUE_NOT_FIT = "VALUE_NOT_FIT"
@@ -76,6 +76,8 @@ def _filled(field: FormField, asked: Asked) -> Prefilled:
         if value and not fitting_value(field, value):
             return made(PrefillState.EMPTY, provider=asked.provider, reason=VALUE_NOT_FIT)
         return made(PrefillState.FILLED if value else PrefillState.EMPTY, value=value, provider=asked.provider)
+    if isinstance(asked, Refusal) and asked.code is TooManyRequests.code:  # e.g. the day's questions are used up
+        return made(PrefillState.UNAVAILABLE, reason=asked.reason)
     if isinstance(asked, Refusal):
         state = PrefillState.EMPTY if asked.code is NotFound.code else PrefillState.REFUSED
         return made(state, reason=asked.reason)

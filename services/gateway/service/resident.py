@@ -94,8 +94,8 @@ class GatewayService:
     async def submit_case(self, command: SubmitCase) -> CaseView:
         """Submits a draft; the case's trace is the caller's trace from here on.
 
-        CASE_NOT_FOUND, ANSWERS_MISSING (with violations), VERSION_CONFLICT, IDEMPOTENCY_KEY_REUSED. A case that is
-        submitted already is answered as it stands.
+        CASE_NOT_FOUND, ANSWERS_MISSING (with violations), TOO_MANY_CASES, TOO_MANY_SUBMISSIONS, VERSION_CONFLICT,
+        IDEMPOTENCY_KEY_REUSED. A case that is submitted already is answered as it stands.
         """
         return await self._view(await self._drafts.submit(command))
 

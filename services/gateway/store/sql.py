@@ -7,11 +7,13 @@ from typing import ClassVar
 
 from sqlalchemy import MetaData, and_, bindparam, delete, func, or_, select
 
+from services.gateway.domain.bounds import Standing
 from services.gateway.domain.history import Event
 from services.gateway.service.ports import CaseFile, CaseRow, Remembered
 from services.gateway.store.files import Files
 from services.gateway.store.leases import to_take
 from services.gateway.store.rows import case_row, event_of
+from services.gateway.store.standing import standing_of
 from services.gateway.store.tables import (
     cases,
     definitions,
@@ -100,6 +102,11 @@ class SqlGatewayStore(Store[SqlGatewayTx]):
         asked = select(draft_counts.c.drafts).where(draft_counts.c.applicant_id == applicant_id)
         async with self.reading() as connection:
             return int((await connection.execute(asked)).scalar_one_or_none() or 0)
+
+    async def standing(self, applicant_id: str, matter: str, since: datetime) -> Standing:
+        """The applicant's open cases of a matter, and submissions of all matters from a moment on."""
+        async with self.reading() as connection:
+            return await standing_of(connection, applicant_id, matter, since)
 
     async def remembered(self, caller: str, key: str) -> Remembered | None:
         """What was done under an idempotency key."""

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gateway's tables. What people answered stands only in sealed columns."""
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
 
 from services.kit.store import UtcDateTime, kit_tables
+
+_SUBMITTED = text("submitted IS NOT NULL")
+_OPEN = text("submitted IS NOT NULL AND ended IS NULL")
 
 metadata = MetaData()
 kit_tables(metadata)
@@ -33,6 +36,8 @@ cases = Table(
     Column("ended", UtcDateTime),
     Index("case_file_by_applicant", "applicant_id", "created", "case_id"),
     Index("case_file_by_status", "status", "created"),
+    Index("case_file_open", "applicant_id", "matter", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    Index("case_file_by_submission", "applicant_id", "submitted", sqlite_where=_SUBMITTED, postgresql_where=_SUBMITTED),
 )
 
 events = Table(

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.gateway.domain.bounds import Standing
 from services.gateway.domain.case import CaseState, fold
 from services.gateway.domain.effects import Effects, NewTask, Timer, TimerKind
 from services.gateway.domain.history import CaseOpened, Event
@@ -17,6 +18,7 @@ from services.gateway.service.ports import CaseFile, CaseMoved, Remembered, Task
 from services.gateway.store import leases
 from services.gateway.store.files import Files
 from services.gateway.store.rows import case_columns, event_row, seal, task_row
+from services.gateway.store.standing import standing_of
 from services.gateway.store.tables import (
     cases,
     definitions,
@@ -117,11 +119,18 @@ class SqlGatewayTx(Tx):
         await self.connection.execute(CLOSE_DRAFT, {"of_applicant": file.state.applicant_id})
 
     async def append(self, before: CaseFile, after: CaseFile, events: Sequence[Event]) -> None:
-        """The next events; (case, number) is unique, which is the lock that holds whatever else fails."""
+        """The next events; (case, number) is unique, which is the lock that holds whatever else fails.
+
+        The applicant's count of drafts is the lock of their submissions, too.
+        """
         await self._write(before, events)
         await self.connection.execute(MOVE_CASE, {"of_case": before.case_id, **case_columns(after)})
         if before.state.submitted is None and after.state.submitted is not None:
             await self.connection.execute(CLOSE_DRAFT, {"of_applicant": after.state.applicant_id})
+
+    async def standing(self, applicant_id: str, matter: str, since: datetime) -> Standing:
+        """What the applicant has now."""
+        return await standing_of(self.connection, applicant_id, matter, since)
 
     async def _write(self, before: CaseFile, new: Sequence[Event]) -> None:
         self._wrote = True

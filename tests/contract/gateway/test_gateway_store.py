@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from services.gateway.domain.advance import submit
+from services.gateway.domain.bounds import Standing
 from services.gateway.domain.case import CaseStatus, fold
 from services.gateway.domain.effects import WHOLE_CASE, Effects, NewTask, Notice, Timer, TimerKind, effects_of
-from services.gateway.domain.history import AnswersChanged
+from services.gateway.domain.history import AnswersChanged, CaseEnded, CaseOutcome
 from services.gateway.domain.plan import Plan
 from services.gateway.domain.text import Text
 from services.gateway.events import to_wire
@@ -93,6 +94,20 @@ async def test_drafts_are_counted_until_they_are_submitted_or_deleted(store: Gat
         assert await tx.open_case(CASE.replace("1", "3"), PLAN, event) == 2
         await tx.delete_draft(draft)
     assert await store.drafts_of(MOTHER) == 1
+
+
+async def test_cases_are_open_until_they_end_and_submissions_are_of_their_day(store: GatewayStore) -> None:
+    assert await store.standing(MOTHER, "sample", NOW) == Standing(0, 0)
+    await open_case(store, CASE.replace("1", "2"), receipt="r-2")
+    open_ = await submitted(store)
+    assert await store.standing(MOTHER, "sample", NOW) == Standing(1, 1)
+    assert await store.standing(MOTHER, "another", NOW) == Standing(0, 1)
+    assert await store.standing("another", "sample", NOW) == Standing(0, 0)
+    end = [CaseEnded(NOW, CaseOutcome.COMPLETED)]
+    async with store.transaction() as tx:
+        await tx.append(open_, replace(open_, state=fold(end, open_.state)), end)
+        assert await tx.standing(MOTHER, "sample", NOW) == Standing(0, 1)
+        assert await tx.standing(MOTHER, "sample", SOON) == Standing(0, 0)
 
 
 async def test_of_a_deleted_draft_nothing_is_left(store: GatewayStore) -> None:

@@ -4,14 +4,21 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, select
 
+from services.gateway.domain.bounds import Bounds
 from services.gateway.domain.history import Outcome
-from services.gateway.domain.refusals import CaseNotDraft, CaseNotFound, TooManyDrafts
+from services.gateway.domain.refusals import (
+    CaseNotDraft,
+    CaseNotFound,
+    TooManyCases,
+    TooManyDrafts,
+    TooManySubmissions,
+)
 from services.gateway.events import to_wire
 from services.gateway.service import CaseStatus, CaseView, CreateCase, DeleteDraft, SubmitCase
 from services.gateway.service.ports import TaskRow
@@ -19,9 +26,10 @@ from services.gateway.service.steps import ToldAnswer
 from services.gateway.service.tasks import CompleteTask
 from services.gateway.store import SqlGatewayStore
 from services.kit.caller import acting_as
+from services.kit.errors import Refusal
 from services.kit.telemetry import SpanKind
 from tests.support.gateway_matters import field, plan_of, step, workflows_of
-from tests.support.gateway_world import CLINIC, RESIDENT, MovingClock, World
+from tests.support.gateway_world import BOUNDS, CLINIC, RESIDENT, MovingClock, World
 from tests.support.probe import resources
 
 WIDE = 8
@@ -164,6 +172,27 @@ async def test_two_processes_never_open_more_drafts_than_a_resident_may_have(twi
         commands = [world.service.create_case(CreateCase("sample", {"name": NAME})) for world in twins.both * 4]
         found = await asyncio.gather(*commands, return_exceptions=True)
     assert [type(one) for one in found].count(TooManyDrafts) == 4
+
+
+@pytest.mark.parametrize(
+    ("bounds", "refusal"),
+    [
+        (replace(BOUNDS, open_cases=3), TooManyCases),
+        (replace(BOUNDS, open_cases=20, submissions_per_day=3), TooManySubmissions),
+    ],
+)
+async def test_two_processes_never_take_more_submissions_than_a_resident_may_make(
+    twins: Twins, bounds: Bounds, refusal: type[Refusal]
+) -> None:
+    worlds = [World(world.store, world.workflows, twins.clock, bounds=bounds) for world in twins.both]
+    with acting_as(RESIDENT):
+        drafts = [await worlds[0].service.create_case(CreateCase("sample", {"name": NAME})) for _ in range(12)]
+        submits = [worlds[at % 2].service.submit_case(SubmitCase(draft.id)) for at, draft in enumerate(drafts)]
+        found = await asyncio.gather(*submits, return_exceptions=True)
+        assert [type(one) for one in found].count(refusal) == 9
+        rows = (await worlds[1].service.cases()).rows
+    assert [row.status for row in rows].count(CaseStatus.DRAFT) == 9
+    assert await worlds[0].store.drafts_of(RESIDENT.id) == 9
 
 
 async def test_of_submission_and_deletion_one_wins_and_the_other_hears_of_it(twins: Twins) -> None:

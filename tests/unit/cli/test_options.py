@@ -59,8 +59,19 @@ def test_any_setting_of_one_service_can_be_told(tmp_path: Path) -> None:
     assert told.settings("gateway").model_dump()["lease_seconds"] == 7
     with pytest.raises(StartupError, match="TONGBAN_GATEWAY_LEASE_SECOND is not a setting of the gateway service"):
         wiring(tmp_path, TONGBAN_GATEWAY_LEASE_SECOND="7").settings("gateway")
+    with pytest.raises(StartupError, match="TONGBAN_GATEWAY_HTTP_PORT can't be told"):
+        wiring(tmp_path, TONGBAN_GATEWAY_HTTP_PORT="9000").settings("gateway")
     with pytest.raises(StartupError, match="TONGBAN_EXCHANGE_RPC_IN_FLIGHT_MAX is malformed"):
         wiring(tmp_path, TONGBAN_EXCHANGE_RPC_IN_FLIGHT_MAX="none").settings("exchange")
+
+
+def test_the_few_residents_of_the_sandbox_may_submit_more_than_a_real_one(tmp_path: Path) -> None:
+    city = wiring(tmp_path).settings("gateway").model_dump()
+    assert (city["open_cases_max"], city["submissions_per_day"]) == (100, 1000)
+    told = wiring(tmp_path, TONGBAN_GATEWAY_OPEN_CASES_MAX="3").settings("gateway").model_dump()
+    assert (told["open_cases_max"], told["submissions_per_day"]) == (3, 1000)
+    real = wiring(tmp_path, TONGBAN_SANDBOX="0", TONGBAN_AGENCIES="agencies.yaml").settings("gateway").model_dump()
+    assert (real["open_cases_max"], real["submissions_per_day"]) == (5, 20)
 
 
 def test_every_process_shows_the_token_that_the_receiver_of_traces_asks_for(tmp_path: Path) -> None:

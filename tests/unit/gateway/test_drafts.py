@@ -3,6 +3,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -31,7 +32,7 @@ from services.kit.errors import NotFound, RightMissing, Unavailable, VersionConf
 from services.kit.telemetry import SpanKind
 from tests.support.gateway_matters import HOSPITAL, NOW, field, plan_of, step, workflows_of
 from tests.support.gateway_memory import MemoryGatewayStore
-from tests.support.gateway_world import CLINIC, NEIGHBOR, OPERATOR, RESIDENT, MovingClock, World
+from tests.support.gateway_world import BOUNDS, CLINIC, NEIGHBOR, OPERATOR, RESIDENT, MovingClock, World
 
 IDENTITY = {"source": "identity", "field": "name", "basis": "law"}
 MARRIAGE = {
@@ -61,7 +62,7 @@ def clock() -> MovingClock:
 
 @pytest.fixture
 def world(clock: MovingClock) -> World:
-    made = World(MemoryGatewayStore(), workflows_of(PLAN), clock, drafts_max=5)
+    made = World(MemoryGatewayStore(), workflows_of(PLAN), clock, bounds=replace(BOUNDS, drafts=5))
     made.exchange.values = {"spouse_name": "李大山"}
     return made
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.gateway.domain.refusals import TooManyDrafts
+from services.gateway.domain.refusals import TooManyCases, TooManyDrafts, TooManySubmissions
 from tests.support.gateway_door import MOTHER, OTHER, doorway, draft
 
 
@@ -118,6 +118,19 @@ async def test_too_many_drafts_are_refused_with_what_to_do() -> None:
         response = await door.client.post("/api/v1/cases", json={"matter": "birth"}, headers=key("a"))
         assert problem(response, 429, "TOO_MANY_DRAFTS")["remedy"] == "Delete one."
         assert response.headers["retry-after"] == "86400"
+
+
+async def test_too_many_submissions_are_refused_and_the_contract_says_so() -> None:
+    async with doorway() as door:
+        path = f"/api/v1/cases/{(await draft(door))['id']}/submit"
+        for kind in (TooManyCases, TooManySubmissions):
+            door.gateway.broken = kind("Full.", remedy="Wait.", retry_after_seconds=3600)
+            response = await door.client.post(path, headers=key("s"))
+            assert problem(response, 429, kind.reason)["remedy"] == "Wait."
+            assert response.headers["retry-after"] == "3600"
+        told = (await door.client.get("/openapi.json")).json()["paths"]["/api/v1/cases/{case_id}/submit"]["post"]
+        assert {TooManyCases.reason, TooManySubmissions.reason} <= set(told["description"].split("`"))
+        assert "Retry-After" in told["responses"]["429"]["headers"]
 
 
 async def test_another_residents_case_is_not_found_and_so_is_none() -> None:
