@@ -111,6 +111,7 @@ def locked(name: str, seconds: float) -> Fault:
 async def delivered_twice(system: System) -> None:
     """Everything that the bus still has is sent again, as it came."""
     records = await bus(system)
+    assert records, "The bus could not be read."
     async with open_eventlog(events_url(system)) as log:
         for start in range(0, len(records), 200):
             await log.send(records[start : start + 200])

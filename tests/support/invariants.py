@@ -34,7 +34,7 @@ from services.kit.store.engine import open_engines
 from tests.support.system import System
 
 LAST_KINDS = {"CaseEnded"}
-_QUIET_SECONDS = 1.0
+_QUIET_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,8 @@ async def inspect(system: System, *, submitted: Iterable[str]) -> list[Finding]:
         *_none_stuck(evidence),
     ]
     records = await bus(system)
+    if acknowledged and not records:
+        findings.append(Finding(6, "The bus could not be read."))
     findings += _in_order(records)
     findings += _nobody_named(system, records, evidence)
     return findings
@@ -386,19 +388,25 @@ def _nobody_named(system: System, records: Sequence[Record], evidence: Evidence)
         str(path.relative_to(system.data)): path.read_text("utf-8", "replace") for path in written(system)
     }
     places["bus"] = "\n".join(
-        f"{record.key} {record.value.decode('utf-8', 'replace')} {record.headers}" for record in records
+        " ".join([record.key, _shown(record.value), *(_shown(value) for _, value in record.headers)])
+        for record in records
     )
     for service in SERVICES:
-        places[f"{service} parked"] = json.dumps(evidence.rows(service, "parked"), default=str)
+        places[f"{service} parked"] = json.dumps(evidence.rows(service, "parked"), default=_shown, ensure_ascii=False)
     for service in KEEPERS:
         places[f"{service} ledger"] = "\n".join(
-            bytes(str(row["body"]), "utf-8").decode() for row in evidence.rows(service, "leaves")
+            _shown(row["body"]) for row in evidence.rows(service, "leaves")
         )
     return [
         Finding(7, f"A {kind} stands in clear in {place}.")
         for place, content in places.items()
         for kind in sorted({kind for _, kind in automaton.iter(content)})
     ]
+
+
+def _shown(value: object) -> str:
+    """As a reader would see it: the repr of bytes would hide every name that isn't ASCII."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def written(system: System) -> list[Path]:

@@ -28,7 +28,7 @@ from services.gateway.service import (
     SubmitCase,
 )
 from services.kit.caller import acting_as
-from services.kit.errors import NotFound, RightMissing, Unavailable, VersionConflict
+from services.kit.errors import NotFound, RightMissing, TooManyRequests, Unavailable, VersionConflict
 from services.kit.telemetry import SpanKind
 from tests.support.gateway_matters import HOSPITAL, NOW, field, plan_of, step, workflows_of
 from tests.support.gateway_memory import MemoryGatewayStore
@@ -86,11 +86,15 @@ async def test_a_draft_is_filled_from_its_sources_and_shows_them_masked(world: W
     assert (question.on_behalf_of, question.purpose, question.case_id) == (HOSPITAL, "sample", case.id)
 
 
-async def test_a_source_that_is_away_leaves_its_field_empty_and_says_so(world: World) -> None:
-    world.exchange.trouble = Unavailable("away")
+@pytest.mark.parametrize("trouble", [Unavailable("away"), TooManyRequests("The day's questions are used up.")])
+async def test_a_source_that_is_away_for_now_leaves_its_field_empty_and_says_so(
+    world: World, trouble: Exception
+) -> None:
+    world.exchange.trouble = trouble
     case = await world.service.create_case(CreateCase("sample", {"child": "小明"}))
     spouse = next(one for one in case.prefilled if one.name == "spouse")
-    assert (spouse.state, spouse.value, spouse.reason) == (PrefillState.UNAVAILABLE, "", "UNAVAILABLE")
+    reason = getattr(trouble, "reason", "UNAVAILABLE")
+    assert (spouse.state, spouse.value, spouse.reason) == (PrefillState.UNAVAILABLE, "", reason)
     with pytest.raises(AnswersMissing) as caught:
         await world.service.submit_case(SubmitCase(case.id))
     assert [one.field for one in caught.value.violations] == ["answers.spouse"]
