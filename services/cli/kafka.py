@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Kafka broker of our own (KRaft, one node, loopback) for the full profile and for tests, from the jars of deploy/kafka.
 
-Loopback belongs to everybody on the machine, so both listeners ask for a password (SASL PLAIN), and nobody but its one
-holder may do anything. It is made on first use and lies in the broker's folder, readable by its owner alone.
+Loopback belongs to everybody on the machine, so both listeners ask for a password, and nobody but its one holder may do
+anything. It is made on first use and lies in the broker's folder, readable by its owner alone. Clients prove that they
+know it and never send it (SCRAM): while the broker is away, anybody may sit on its port. The controller can't ask that
+way, for it keeps those proofs itself; the broker signs in to it with a password (PLAIN) that each start makes anew, so
+that one caught while another start failed opens nothing.
 """
 
 import base64
@@ -33,11 +36,13 @@ controller.quorum.voters=1@127.0.0.1:{controller}
 listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=BROKER://127.0.0.1:{port}
 listener.security.protocol.map=BROKER:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT
-sasl.enabled.mechanisms=PLAIN
-sasl.mechanism.inter.broker.protocol=PLAIN
+sasl.mechanism.inter.broker.protocol=SCRAM-SHA-256
 sasl.mechanism.controller.protocol=PLAIN
-listener.name.broker.plain.sasl.jaas.config={login}
-listener.name.controller.plain.sasl.jaas.config={login}
+listener.name.broker.sasl.enabled.mechanisms={mechanisms}
+listener.name.broker.scram-sha-256.sasl.jaas.config={login}
+listener.name.broker.plain.sasl.jaas.config={inner}
+listener.name.controller.sasl.enabled.mechanisms=PLAIN
+listener.name.controller.plain.sasl.jaas.config={inner}
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:{user}
 inter.broker.listener.name=BROKER
@@ -58,13 +63,16 @@ num.io.threads=4
 log.cleaner.dedupe.buffer.size=4194304
 """
 _LOGIN: Final = (
+    'org.apache.kafka.common.security.scram.ScramLoginModule required username="{user}" password="{password}";'
+)
+_INNER: Final = (
     "org.apache.kafka.common.security.plain.PlainLoginModule required"
     ' username="{user}" password="{password}" user_{user}="{password}";'
 )
-"""For the broker, which knows its one user by the last option; clients read over that."""
+"""The server knows its one user by the last option; clients read over that."""
 _CLIENT: Final = """\
 security.protocol=SASL_PLAINTEXT
-sasl.mechanism=PLAIN
+sasl.mechanism={mechanism}
 sasl.jaas.config={login}
 """
 _LOG4J: Final = """\
@@ -125,19 +133,35 @@ class Kafka:
         (folder / "data").mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)  # The log segments hold what the password keeps.
         port, controller = _ports(folder, port)
+        fresh = not (folder / "data" / "meta.properties").exists()
+        behind = not fresh and not (folder / "scram").exists()
+        if behind:
+            if left := cls._left(folder):
+                left.stop()
+            (folder / "password").unlink(missing_ok=True)  # It has travelled.
         password = _password(folder)
         login = _LOGIN.format(user=USER, password=password)
+        inner = _INNER.format(user=USER, password=secrets.token_urlsafe(32))
+        (folder / "log4j2.properties").write_text(_LOG4J.format(log=folder / "kafka.log"))
+        _write_secret(folder / "client.properties", _CLIENT.format(mechanism="SCRAM-SHA-256", login=login))
         _write_secret(
             folder / "server.properties",
-            _PROPERTIES.format(port=port, controller=controller, data=folder / "data", user=USER, login=login),
+            _PROPERTIES.format(
+                port=port,
+                controller=controller,
+                data=folder / "data",
+                user=USER,
+                mechanisms="SCRAM-SHA-256,PLAIN" if behind else "SCRAM-SHA-256",
+                login=login,
+                inner=inner,
+            ),
         )
-        (folder / "log4j2.properties").write_text(_LOG4J.format(log=folder / "kafka.log"))
-        _write_secret(folder / "client.properties", _CLIENT.format(login=login))
-        if not (folder / "data" / "meta.properties").exists():
-            _format(java, folder, jars)
+        command = _command(java, folder, jars)
+        if fresh:
+            _format(command, folder, password)
         with (folder / "kafka.out").open("ab") as out:
             process = subprocess.Popen(
-                [*_command(java, folder, jars), "kafka.Kafka", "server.properties"],
+                [*command, "kafka.Kafka", "server.properties"],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -146,11 +170,22 @@ class Kafka:
             )
         (folder / "kafka.pid").write_text(str(process.pid))
         _wait(process, folder, port)
+        if behind:
+            try:
+                _enroll(command, folder, port, password, inner)
+            except BaseException:
+                process.kill()
+                raise
+        (folder / "scram").touch()
         return cls(folder=folder, port=port, pid=process.pid, _password=password, _process=process)
 
     @classmethod
     def running(cls, folder: Path) -> "Kafka | None":
-        """The broker that runs on this folder, if one does."""
+        """The broker that runs on this folder, if one does and knows the password."""
+        return cls._left(folder) if (folder / "scram").exists() else None
+
+    @classmethod
+    def _left(cls, folder: Path) -> "Kafka | None":
         try:
             pid = int((folder / "kafka.pid").read_text())
             port = int((folder / "ports").read_text().split()[0])
@@ -236,20 +271,37 @@ def _command(java: str, folder: Path, jars: Path) -> list[str]:
     ]
 
 
-def _format(java: str, folder: Path, jars: Path) -> None:
+def _format(command: list[str], folder: Path, password: str) -> None:
+    """Format the storage with the password in it, told by standard input: command lines are everybody's to read."""
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
-    command = [*_command(java, folder, jars), "kafka.tools.StorageTool"]
+    tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", "server.properties", "@/dev/stdin"]
+    told = f"--add-scram\nSCRAM-SHA-256=[name={USER},password={password}]\n"
+    if not _done(command + tool, folder, told):
+        raise StartupError(f"Kafka's storage can't be formatted; see {folder / 'kafka.out'}.")
+
+
+def _enroll(command: list[str], folder: Path, port: int, password: str, inner: str) -> None:
+    """Teach the password to a storage from before SCRAM, by the one way in that this start of the broker adds for it."""
+    once = folder / "once.properties"
+    _write_secret(once, _CLIENT.format(mechanism="PLAIN", login=inner))
+    tool = ["kafka.admin.ConfigCommand", "--bootstrap-server", f"127.0.0.1:{port}", "--command-config", once.name]
+    change = ["--alter", "--entity-type", "users", "--entity-name", USER, "--add-config-file", "/dev/stdin"]
+    try:
+        if not _done(command + tool + change, folder, f"SCRAM-SHA-256=password={password}\n"):
+            raise StartupError(f"Kafka's storage is from before SCRAM and can't learn it; see {folder / 'kafka.out'}.")
+    finally:
+        once.unlink()
+
+
+def _done(command: list[str], folder: Path, told: str) -> bool:
+    """Whether one of Kafka's tools did what it was asked; if not, its words are in a file."""
     done = subprocess.run(
-        [*command, "format", "-t", cluster, "-c", "server.properties"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=START_SECONDS,
+        command, cwd=folder, input=told, capture_output=True, text=True, check=False, timeout=START_SECONDS
     )
     if done.returncode:
-        (folder / "kafka.out").write_text(done.stdout + done.stderr)
-        raise StartupError(f"Kafka's storage can't be formatted; see {folder / 'kafka.out'}.")
+        with (folder / "kafka.out").open("a") as out:
+            out.write(done.stdout + done.stderr)
+    return not done.returncode
 
 
 def _wait(process: "subprocess.Popen[bytes]", folder: Path, port: int) -> None:

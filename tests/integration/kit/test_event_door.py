@@ -8,6 +8,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
 
+from services.cli.kafka import Kafka
 from services.kit.eventlog import Record, open_eventlog
 from services.kit.eventlog.broker import connection_of
 from tests.support.kafka import Broker
@@ -34,6 +35,7 @@ async def test_nobody_reads_or_writes_the_bus_without_the_password(full: Profile
         {"bootstrap_servers": known["bootstrap_servers"]},
         {**known, "sasl_plain_password": "guessed"},
         {**known, "sasl_plain_username": "admin"},
+        {**known, "sasl_mechanism": "PLAIN"},
     ):
         with pytest.raises(KafkaConnectionError):
             await topics(stranger)
@@ -49,3 +51,20 @@ async def test_the_password_is_the_owners_alone_and_outlives_a_restart(full: Pro
     assert kafka.folder.stat().st_mode & 0o777 == 0o700
     assert kafka.url == before == full.events
     assert connection_of(before)["sasl_plain_password"] not in (kafka.folder / "kafka.log").read_text()
+
+
+async def test_a_folder_from_before_scram_learns_a_new_password_and_keeps_its_topics(
+    full: Profile, kafka: Broker
+) -> None:
+    async with open_eventlog(full.events) as log:
+        await log.ensure_topics(["tongban.kept"])
+    (kafka.folder / "scram").unlink()
+    before = kafka.url
+    assert Kafka.running(kafka.folder) is None
+    kafka.kill()
+    kafka.start()
+    assert kafka.url != before
+    assert "tongban.kept" in await topics(connection_of(kafka.url))
+    with pytest.raises(KafkaConnectionError):
+        await topics(connection_of(before))
+    assert not (kafka.folder / "once.properties").exists()
