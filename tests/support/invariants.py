@@ -394,9 +394,7 @@ def _nobody_named(system: System, records: Sequence[Record], evidence: Evidence)
     for service in SERVICES:
         places[f"{service} parked"] = json.dumps(evidence.rows(service, "parked"), default=_shown, ensure_ascii=False)
     for service in KEEPERS:
-        places[f"{service} ledger"] = "\n".join(
-            _shown(row["body"]) for row in evidence.rows(service, "leaves")
-        )
+        places[f"{service} ledger"] = "\n".join(_shown(row["body"]) for row in evidence.rows(service, "leaves"))
     return [
         Finding(7, f"A {kind} stands in clear in {place}.")
         for place, content in places.items()
