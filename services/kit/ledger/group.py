@@ -64,11 +64,12 @@ class GroupCommit:
                 await self._gathered()
                 group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
                 await self._write(group)
+        except BaseException as error:
+            _fail(self._waiting, error)
+            self._waiting = []
+            raise
         finally:
             self._committer = None
-            for _, done in self._waiting:  # only where we were told to stop
-                done.set_exception(Unavailable("The ledger is closing."))
-            self._waiting = []
 
     async def _gathered(self) -> None:
         """Return once the loop has turned for a while without a new leaf: whoever is on the way here keeps it busy."""
@@ -87,9 +88,7 @@ class GroupCommit:
                 for one in group:  # what breaks is one leaf, and the others are not to blame
                     await self._write([one])
                 return
-            for _, done in group:
-                if not done.done():
-                    done.set_exception(_own(error))
+            _fail(group, error)
             if not isinstance(error, Exception):
                 raise
             return
@@ -112,6 +111,13 @@ class GroupCommit:
                         self._edge = edge
         async with self._book.transaction() as tx:
             return await self._rows.append(tx.connection, entries)
+
+
+def _fail(group: list[tuple[Entry, asyncio.Future[Receipt]]], error: BaseException) -> None:
+    """Tell everybody who still waits; who gave up needs no answer, and can't be given one."""
+    for _, done in group:
+        if not done.done():
+            done.set_exception(_own(error))
 
 
 def _own(error: BaseException) -> BaseException:

@@ -300,6 +300,18 @@ async def test_a_leaf_that_can_not_be_written_takes_no_other_with_it(place: Plac
         assert len(await every_leaf(store.ledger)) == 2
 
 
+async def test_a_ledger_that_closes_tells_whoever_still_waits(place: Place) -> None:
+    async with place.opened() as store:
+        group = GroupCommit(store, Rows(store))
+        waiting = [asyncio.create_task(group.append(store.ledger.entry(access()))) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        await group.drained(0)
+        async with asyncio.timeout(5):
+            results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(result) for result in results] == [asyncio.CancelledError, Unavailable, Unavailable]
+
+
 async def test_the_ledger_goes_on_after_a_restart(place: Place) -> None:
     for turn in range(3):
         async with place.opened() as store:
