@@ -2,7 +2,6 @@
 """`python -m bench [name ...]`: runs benchmarks, writes `var/bench/<name>.json` each, prints the table."""
 
 import asyncio
-import os
 import sys
 from importlib import import_module
 
@@ -18,8 +17,6 @@ def main() -> int:
     if unknown:
         sys.stderr.write(f"No benchmark is called {', '.join(unknown)}; there are {', '.join(NAMES)}.\n")
         return 2
-    # Workers are started by exec alone; gRPC's handlers for plain forks close what is being connected meanwhile.
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     results = []
     for name in chosen:
         result = asyncio.run(import_module(f"bench.{name}").run())

@@ -4,7 +4,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -83,8 +83,7 @@ async def world(folder: Path, *, server_core: int, other_core: int) -> AsyncIter
             worker("services.identity", core=other_core, environment=environment("identity", identity_settings))
         )
         operator = await peer("identity", f"operator/{OPERATOR}")
-        agencies = operator.stub(identity_service_pb2_grpc.AgencyServiceStub)
-        await _until_serving(lambda: operator.call(agencies.ListAgencies, identity_service_pb2.ListAgenciesRequest()))
+        await _until_serving(operator)
         for key, rights in RIGHTS.items():
             await operator.call(
                 operator.stub(identity_service_pb2_grpc.AgencyServiceStub).PutAgency,
@@ -187,8 +186,7 @@ async def _grant(operator: Peer, usccs: dict[str, str]) -> None:
         timeout_ms=1000,
         region=REGION,
     )
-    put = exchange_service_pb2.PutResourceRequest(resource=resource)
-    await _until_serving(lambda: operator.call(catalogue.PutResource, put))
+    await operator.call(catalogue.PutResource, exchange_service_pb2.PutResourceRequest(resource=resource))
     grant = exchange_pb2.Grant(
         resource=RESOURCE,
         grantee=usccs["hospital"],
@@ -203,12 +201,15 @@ async def _grant(operator: Peer, usccs: dict[str, str]) -> None:
     )
 
 
-async def _until_serving(ask: Callable[[], Awaitable[object]]) -> None:
-    """Wait until a service answers."""
+async def _until_serving(peer: Peer) -> None:
+    """Wait until identity answers."""
     async with asyncio.timeout(60):
         while True:
             try:
-                await ask()
+                await peer.call(
+                    peer.stub(identity_service_pb2_grpc.AgencyServiceStub).ListAgencies,
+                    identity_service_pb2.ListAgenciesRequest(),
+                )
             except Exception as error:
                 if type(error).__name__ != "Unavailable":
                     raise
