@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One gRPC server as every service has it, with servicers that a test gives, and clients with any certificate."""
 
+import asyncio
 import json
 import socket
 import time
@@ -36,6 +37,28 @@ ISSUER = "urn:tongban:test"
 Behavior = Callable[[Any, Any], Any]
 
 
+class Held:
+    """Calls that stay inside until they are released."""
+
+    def __init__(self) -> None:
+        self._inside = asyncio.Semaphore(0)
+        self._released = asyncio.Event()
+
+    async def behave(self, _request: Any, _context: Any) -> identity_service_pb2.VerifyPersonResponse:
+        self._inside.release()
+        await self._released.wait()
+        return identity_service_pb2.VerifyPersonResponse()
+
+    async def inside(self, calls: int) -> None:
+        """Wait until so many more have come in."""
+        for _ in range(calls):
+            await self._inside.acquire()
+
+    def release(self) -> None:
+        """Let them answer, and whoever comes later."""
+        self._released.set()
+
+
 class IdentityFake(
     identity_grpc.IdentityServiceServicer, identity_grpc.AgencyServiceServicer, identity_grpc.TokenServiceServicer
 ):
@@ -49,6 +72,12 @@ class IdentityFake(
         }
         self.asked: list[str] = []
         self.behavior: dict[str, Behavior] = {}
+
+    def hold(self) -> Held:
+        """Keep calls of VerifyPerson inside."""
+        held = Held()
+        self.behavior["VerifyPerson"] = held.behave
+        return held
 
     async def GetAgency(self, request: Any, _context: Any) -> Any:
         self.asked.append(f"agency:{request.uscc}")

@@ -160,18 +160,10 @@ async def test_an_unexpected_error_leaks_nothing_and_is_found_by_its_incident(ne
 
 
 async def test_beyond_the_bound_calls_are_refused_with_a_time_to_come_again(net: Mesh) -> None:
-    release, inside = asyncio.Event(), asyncio.Semaphore(0)
-
-    async def behave(_request: Any, _context: Any) -> pb.VerifyPersonResponse:
-        inside.release()
-        await release.wait()
-        return pb.VerifyPersonResponse()
-
-    net.fake.behavior["VerifyPerson"] = behave
+    calls = net.fake.hold()
     peer = await exchange(net)
     waiting = [asyncio.create_task(verify(peer)) for _ in range(5)]
-    for _ in waiting:
-        await inside.acquire()
+    await calls.inside(5)
     with pytest.raises(aio.AioRpcError) as caught:
         await IdentityServiceStub(await bare(net)).VerifyPerson(VERIFY, timeout=3)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -179,7 +171,7 @@ async def test_beyond_the_bound_calls_are_refused_with_a_time_to_come_again(net:
     with pytest.raises(Unavailable) as busy:
         await verify(peer)
     assert busy.value.retry_after_seconds == 1
-    release.set()
+    calls.release()
     await asyncio.gather(*waiting)
     await verify(peer)
 

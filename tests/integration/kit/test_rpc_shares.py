@@ -61,25 +61,16 @@ async def code(call: Any) -> grpc.StatusCode:
 async def test_a_department_at_its_bound_of_calls_leaves_the_door_open_to_others(net: Mesh) -> None:
     for name in (AGENCY, OTHER):
         await verify(net, name)  # Their rights are known from now on: asking for them would take a place as well.
-    release, inside = asyncio.Event(), asyncio.Semaphore(0)
-
-    async def behave(_request: Any, _context: Any) -> pb.VerifyPersonResponse:
-        inside.release()
-        await release.wait()
-        return pb.VerifyPersonResponse()
-
-    net.fake.behavior["VerifyPerson"] = behave
+    calls = net.fake.hold()
     held = [asyncio.create_task(verify(net, AGENCY)) for _ in range(2)]
-    for _ in held:
-        await inside.acquire()
+    await calls.inside(2)
     assert await code(verify(net, AGENCY)) is BUSY
     health = health_pb2_grpc.HealthStub(await channel(net, AGENCY))
     assert await code(health.Check(CHECK, timeout=3)) is BUSY
     held += [asyncio.create_task(verify(net, name)) for name in (OTHER, SERVICE, SERVICE)]
-    for _ in held[2:]:
-        await inside.acquire()
+    await calls.inside(3)
     assert await code(verify(net, SERVICE)) is BUSY
-    release.set()
+    calls.release()
     await asyncio.gather(*held)
     await verify(net, AGENCY)
     assert await code(health.Check(CHECK, timeout=3)) is grpc.StatusCode.OK
