@@ -26,12 +26,8 @@ WORKERS = {"licenses": 2}
 _SHARED = {"open_cases_max": 100, "submissions_per_day": 1000}
 """The sandbox's few residents stand for everybody who tries it."""
 
-
-_SETTLED = frozenset(
-    {"database", "events", "grpc_host", "grpc_port", "peers", "pki", "keys", "otlp", "otlp_token", "log_file"}
-    | {"sandbox", "worker", "reuse_port", "http_host", "http_port", "agencies", "traces", "issuer"}
-)
-"""What others were told too: a service that had it otherwise would be looked for in the wrong place."""
+_TOLD_TO_ONE = frozenset({"sample_ratio", "log_level", "traces_token", *_SHARED})
+"""What the wiring says and one service may have otherwise. All else others were told too: they would look in the wrong place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +95,7 @@ class Wiring:
             **self._own(service),
         }
         prefix = f"tongban_{service}"
-        for name in sorted(_SETTLED & values.keys()):
+        for name in sorted(values.keys() - _TOLD_TO_ONE):
             if (variable := f"{prefix}_{name}".upper()) in self.options.services:
                 raise StartupError(f"{variable} can't be told: where things are is settled for all services at once.")
         return kind.load(prefix, self.options.services, values)

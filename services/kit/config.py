@@ -68,9 +68,8 @@ class Common(BaseModel, frozen=True):
                 continue
             name = variable.removeprefix(start).lower()
             if name not in cls.model_fields or variable != start + name.upper():
-                raise SettingsInvalid(
-                    f"{variable} is not a setting of the {prefix.lower().removeprefix('tongban_')} service."
-                )
+                service = prefix.lower().rpartition("_")[2]
+                raise SettingsInvalid(f"{variable} is not a setting of the {service} service.")
             values[name] = environ[variable]
         try:
             return cls(**values)

@@ -116,11 +116,6 @@ class TokenVerifier:
         self._must_hold(claims)
         return claims
 
-    def forget(self) -> None:
-        """Let go of keys and remembered tokens, e.g. after the issuer changed its keys."""
-        self._remembered.clear()
-        self._fetched = float("-inf")
-
     async def _verified(self, token: str) -> Claims:
         key = await self._key(_key_id(token))
         try:

@@ -72,9 +72,7 @@ WANTED: Mapping[str, Mapping[str, str]] = {
         "events": "SELECT case_id, seq, kind, step_id FROM case_event ORDER BY case_id, seq",
         "tasks": "SELECT case_id, step_id, attempt, state, operation FROM task",
         "timers": "SELECT case_id, step_id FROM timer",
-        "notices": "SELECT case_id, step_id FROM notice",
         "parked": "SELECT * FROM parked",
-        "outbox": "SELECT id FROM outbox",
     },
 }
 

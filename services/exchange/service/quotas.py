@@ -70,7 +70,7 @@ class Quotas:
         taken = self._own.pop(subject_id, 0) + 1
         if len(self._own) >= OWN_MAX:
             self._own.pop(next(iter(self._own)))
-        self._own[subject_id] = min(taken, self._own_per_day + 1)
+        self._own[subject_id] = taken
         if taken > self._own_per_day:
             raise _exceeded(now)
 

@@ -146,7 +146,7 @@ class Rows:
         await self._move_frontier.one(connection, added.frontier.size, b"".join(added.frontier.peaks))
         return added.receipts
 
-    def after(self, known: Frontier, entries: Sequence[Entry]) -> "Added":
+    def after(self, known: Frontier, entries: Sequence[Entry]) -> Added:
         """Work out what the entries add to the tree whose right edge is `known`."""
         frontier = Frontier(known.size, list(known.peaks))
         added = Added(known.size, b"".join(known.peaks), entries, frontier)
@@ -155,7 +155,7 @@ class Rows:
             added.nodes += frontier.add(entry.leaf_hash)
         return added
 
-    async def move(self, connection: AsyncConnection, added: "Added") -> tuple[bool, Frontier]:
+    async def move(self, connection: AsyncConnection, added: Added) -> tuple[bool, Frontier]:
         """Write it if the tree still ends where it did (PostgreSQL only); say whether, and the right edge known now."""
         entries, nodes, frontier = added.entries, added.nodes, added.frontier
         result = await self._move.one(
