@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from google.protobuf.descriptor import FileDescriptor
 
 from services.kit.config import Common
 from services.kit.errors import Refusal
@@ -29,11 +30,18 @@ def modules(service: str) -> list[str]:
     ]
 
 
+def contracts(service: str, kind: str) -> list[FileDescriptor]:
+    """The service's files of one kind: its own, and those of its areas."""
+    package = importlib.import_module(f"tongban.{service}.v1")
+    names = sorted(each.name for each in pkgutil.iter_modules(package.__path__) if each.name.endswith(kind))
+    return [importlib.import_module(f"{package.__name__}.{name}").DESCRIPTOR for name in names]
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_method_stands_in_the_map(service: str) -> None:
-    contract = importlib.import_module(f"tongban.{service}.v1.{service}_service_pb2").DESCRIPTOR
     missing = [
         method.name
+        for contract in contracts(service, "_service_pb2")
         for rpc in contract.services_by_name.values()
         for method in rpc.methods
         if method.name not in readme(service)
@@ -43,8 +51,9 @@ def test_every_method_stands_in_the_map(service: str) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_fact_stands_in_the_map(service: str) -> None:
-    contract = importlib.import_module(f"tongban.{service}.v1.{service}_events_pb2").DESCRIPTOR
-    assert [name for name in contract.message_types_by_name if name not in readme(service)] == []
+    facts = [name for each in contracts(service, "_events_pb2") for name in each.message_types_by_name]
+    assert facts
+    assert [name for name in facts if name not in readme(service)] == []
     assert f"tongban.{service}.events.v1" in readme(service)
 
 
