@@ -18,6 +18,7 @@ from services.exchange.rpc import CatalogueRpc, ConnectorRpc, ExchangeRpc
 from services.exchange.service.broker import Broker
 from services.exchange.service.catalogue import CatalogueService
 from services.exchange.service.connectors import ConnectorHub
+from services.exchange.service.grants import GrantService
 from services.exchange.service.ports import Adapters, Persons, Steps
 from services.exchange.service.providers import Limits, Providers
 from services.exchange.service.queries import QueryService
@@ -85,11 +86,12 @@ async def running(
             answer_days=settings.answer_days,
         )
         catalogue = CatalogueService(store, rulebook, clock=runtime.clock, region=settings.region)
+        grants = GrantService(store, rulebook, clock=runtime.clock)
         yield App(
             name="exchange",
             rpc=[
                 (doors.add_ExchangeServiceServicer_to_server, ExchangeRpc(queries, answering)),
-                (doors.add_CatalogueServiceServicer_to_server, CatalogueRpc(catalogue)),
+                (doors.add_CatalogueServiceServicer_to_server, CatalogueRpc(catalogue, grants)),
                 (doors.add_ConnectorServiceServicer_to_server, ConnectorRpc(hub, rulebook)),
                 (add_LedgerServiceServicer_to_server, LedgerRpc(store.ledger)),
             ],

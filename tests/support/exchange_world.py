@@ -13,7 +13,8 @@ from services.exchange.domain.inquiry import Inquiry, Query, Subject, SubjectKin
 from services.exchange.domain.resource import Resource, ResourceField, Sensitivity, SharingClass
 from services.exchange.domain.settings import AdapterKind, ConnectorSettings
 from services.exchange.service.broker import Broker
-from services.exchange.service.catalogue import CatalogueService, CreateGrant
+from services.exchange.service.catalogue import CatalogueService
+from services.exchange.service.grants import CreateGrant, GrantService
 from services.exchange.service.ports import Adapter
 from services.exchange.service.providers import Limits, Providers
 from services.exchange.service.queries import QueryService
@@ -189,6 +190,7 @@ class World:
         subjects = Subjects(self.persons, self.store, monotonic=self.monotonic)
         broker = Broker(subjects, self.quotas, self.providers)
         self.catalogue = CatalogueService(self.store, self.rulebook, clock=self.clock, region="990100")
+        self.grants = GrantService(self.store, self.rulebook, clock=self.clock)
         self.queries = QueryService(self.store, self.rulebook, subjects, broker, clock=self.clock)
         self.answering = StepService(
             self.store, self.rulebook, subjects, broker, self.steps, clock=self.clock, answer_days=30
@@ -219,7 +221,7 @@ class World:
         """Store the household register and a grant of the hospital on it."""
         await self.rulebook.refresh()
         await self.catalogue.put_resource(resource or household(), OPERATOR)
-        return await self.catalogue.create_grant(create_grant(**changes), OPERATOR)
+        return await self.grants.create(create_grant(**changes), OPERATOR)
 
     @contextmanager
     def hung(self) -> Iterator[asyncio.Event]:

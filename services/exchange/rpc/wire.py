@@ -12,7 +12,6 @@ from tongban.exchange.v1 import exchange_pb2 as nouns
 from tongban.exchange.v1 import exchange_service_pb2 as pb
 
 from services.exchange.domain.answer import Scalar
-from services.exchange.domain.grant import Grant
 from services.exchange.domain.inquiry import Subject, SubjectKind
 from services.exchange.domain.resource import Resource, ResourceField, Sensitivity, SharingClass
 from services.exchange.domain.settings import AdapterKind, read_settings
@@ -103,23 +102,6 @@ def resource_to(resource: Resource, *, settings: bool) -> nouns.Resource:
     )
     if settings:
         wire.adapter_settings.update(resource.settings.plain())
-    return wire
-
-
-def grant_to(grant: Grant) -> nouns.Grant:
-    """Write a grant."""
-    wire = nouns.Grant(
-        grant_id=grant.grant_id,
-        resource=grant.resource,
-        grantee=grant.grantee,
-        purposes=grant.purposes,
-        fields=grant.fields,
-        verify_fields=grant.verify_fields,
-        basis=grant.basis,
-        revoked=grant.revoked,
-        daily_quota=grant.daily_quota,
-    )
-    wire.expire_time.FromDatetime(grant.expire_time)
     return wire
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from services.exchange.domain.grant import Grant
 from services.exchange.domain.inquiry import KeptAnswer
 from services.exchange.domain.resource import Resource, ResourceField, Sensitivity, SharingClass
 from services.exchange.domain.settings import AdapterKind, read_settings
@@ -63,43 +62,6 @@ def resource_row(resource: Resource, keyring: Keyring, now: datetime) -> dict[st
         "region": resource.region,
         "revision": resource.revision,
         "update_time": now,
-    }
-
-
-def grant_from(row: Row) -> Grant:
-    """Read a grant."""
-    return Grant(
-        grant_id=row["grant_id"],
-        resource=row["resource"],
-        grantee=row["grantee"],
-        purposes=tuple(row["purposes"]),
-        fields=tuple(row["fields"]),
-        verify_fields=tuple(row["verify_fields"]),
-        basis=row["basis"],
-        expire_time=row["expire_time"],
-        daily_quota=row["daily_quota"],
-        create_time=row["create_time"],
-        revoke_time=row["revoke_time"],
-    )
-
-
-def grant_row(grant: Grant, request_id: str) -> dict[str, Any]:
-    """Write a new grant."""
-    return {
-        "grant_id": grant.grant_id,
-        "request_id": request_id,
-        "resource": grant.resource,
-        "grantee": grant.grantee,
-        "purposes": list(grant.purposes),
-        "fields": list(grant.fields),
-        "verify_fields": list(grant.verify_fields),
-        "basis": grant.basis,
-        "expire_time": grant.expire_time,
-        "daily_quota": grant.daily_quota,
-        "create_time": grant.create_time,
-        "revoke_time": None,
-        "grounds": "",
-        "update_time": grant.create_time,
     }
 
 

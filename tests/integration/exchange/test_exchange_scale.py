@@ -7,8 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from services.exchange.store import ExchangeStore
-from services.exchange.store.rows import grant_row
-from services.exchange.store.tables import sharing_grant
+from services.exchange.store.grants import grant_row, sharing_grant
 from services.kit.ids import new_id
 from tests.support.exchange_stored import opened
 from tests.support.exchange_world import HOSPITAL, HOUSEHOLD, NOW, a_grant, household

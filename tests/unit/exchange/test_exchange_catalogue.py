@@ -9,7 +9,7 @@ import pytest
 from services.exchange.domain.grant import GrantChanged
 from services.exchange.domain.refusals import GrantNotFound, GrantRevoked, NoGrant, ResourceNotFound, SharingRefused
 from services.exchange.domain.resource import ResourceChanged, SharingClass
-from services.exchange.service.catalogue import RevokeGrant
+from services.exchange.service.grants import RevokeGrant
 from services.kit.caller import Caller
 from services.kit.errors import RequestIdReused, RequestInvalid, RightMissing
 from services.kit.ids import new_id
@@ -51,9 +51,9 @@ async def test_only_who_has_the_right_changes_the_catalogue(world: World, caller
     with pytest.raises(RightMissing):
         await world.catalogue.put_resource(household(), caller)
     with pytest.raises(RightMissing):
-        await world.catalogue.create_grant(create_grant(), caller)
+        await world.grants.create(create_grant(), caller)
     with pytest.raises(RightMissing):
-        await world.catalogue.revoke_grant(RevokeGrant(new_id(), new_id(), "x"), caller)
+        await world.grants.revoke(RevokeGrant(new_id(), new_id(), "x"), caller)
     assert world.store.rows.facts == []
 
 
@@ -61,15 +61,15 @@ async def test_an_unknown_resource_can_not_be_read_or_granted(world: World) -> N
     with pytest.raises(ResourceNotFound):
         await world.catalogue.get_resource("307009/1", OPERATOR)
     with pytest.raises(ResourceNotFound):
-        await world.catalogue.create_grant(create_grant(), OPERATOR)
+        await world.grants.create(create_grant(), OPERATOR)
 
 
 async def test_the_same_request_gives_the_same_grant_once(world: World) -> None:
     await world.catalogue.put_resource(household(), OPERATOR)
     command = create_grant()
-    first = await world.catalogue.create_grant(command, OPERATOR)
+    first = await world.grants.create(command, OPERATOR)
     world.later(5)
-    again = await world.catalogue.create_grant(command, OPERATOR)
+    again = await world.grants.create(command, OPERATOR)
     assert again == first
     assert world.store.rows.facts[1:] == [GrantChanged(first.grant_id, HOUSEHOLD, HOSPITAL, revoked=False)]
 
@@ -77,15 +77,15 @@ async def test_the_same_request_gives_the_same_grant_once(world: World) -> None:
 async def test_a_request_id_does_not_serve_another_grant(world: World) -> None:
     await world.catalogue.put_resource(household(), OPERATOR)
     command = create_grant()
-    await world.catalogue.create_grant(command, OPERATOR)
+    await world.grants.create(command, OPERATOR)
     with pytest.raises(RequestIdReused):
-        await world.catalogue.create_grant(replace(command, grantee=HEALTH), OPERATOR)
+        await world.grants.create(replace(command, grantee=HEALTH), OPERATOR)
 
 
 async def test_what_may_not_be_shared_can_not_be_granted(world: World) -> None:
     await world.catalogue.put_resource(household(sharing_class=SharingClass.REFUSED), OPERATOR)
     with pytest.raises(SharingRefused):
-        await world.catalogue.create_grant(create_grant(), OPERATOR)
+        await world.grants.create(create_grant(), OPERATOR)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ async def test_what_may_not_be_shared_can_not_be_granted(world: World) -> None:
 async def test_a_grant_that_says_nothing_sound_is_refused(world: World, changes: dict[str, object], field: str) -> None:
     await world.catalogue.put_resource(household(), OPERATOR)
     with pytest.raises(RequestInvalid) as refused:
-        await world.catalogue.create_grant(create_grant(**changes), OPERATOR)
+        await world.grants.create(create_grant(**changes), OPERATOR)
     assert [violation.field for violation in refused.value.violations] == [field]
     assert world.store.rows.grants == {}
 
@@ -115,28 +115,28 @@ async def test_a_grant_that_says_nothing_sound_is_refused(world: World, changes:
 async def test_a_grant_is_taken_back_once_and_at_once(world: World) -> None:
     grant = await world.granted()
     command = RevokeGrant(new_id(), grant.grant_id, "Misuse.")
-    revoked = await world.catalogue.revoke_grant(command, OPERATOR)
+    revoked = await world.grants.revoke(command, OPERATOR)
     assert revoked.revoked
-    assert await world.catalogue.revoke_grant(command, OPERATOR) == revoked
+    assert await world.grants.revoke(command, OPERATOR) == revoked
     with pytest.raises(NoGrant):
         world.rulebook.permit_query(HOSPITAL, HOUSEHOLD, purpose="birth", fields=())
     with pytest.raises(GrantRevoked):
-        await world.catalogue.revoke_grant(RevokeGrant(new_id(), grant.grant_id, "Again."), OPERATOR)
+        await world.grants.revoke(RevokeGrant(new_id(), grant.grant_id, "Again."), OPERATOR)
     assert world.store.rows.facts[2:] == [GrantChanged(grant.grant_id, HOUSEHOLD, HOSPITAL, revoked=True)]
 
 
 async def test_an_unknown_grant_can_not_be_taken_back(world: World) -> None:
     with pytest.raises(GrantNotFound):
-        await world.catalogue.revoke_grant(RevokeGrant(new_id(), new_id(), "x"), OPERATOR)
+        await world.grants.revoke(RevokeGrant(new_id(), new_id(), "x"), OPERATOR)
 
 
 async def test_an_agency_sees_its_own_grants_and_an_operator_all(world: World) -> None:
     own = await world.granted()
     world.later(1)
-    other = await world.catalogue.create_grant(create_grant(grantee=HEALTH), OPERATOR)
+    other = await world.grants.create(create_grant(grantee=HEALTH), OPERATOR)
 
     async def listed(caller: Caller) -> list[str]:
-        page = await world.catalogue.list_grants(resource="", page_size=0, page_token="", caller=caller)
+        page = await world.grants.list(resource="", page_size=0, page_token="", caller=caller)
         return [each.grant_id for each in page.rows]
 
     assert await listed(HOSPITAL_CALLER) == [own.grant_id]

@@ -9,7 +9,7 @@ import pytest
 
 from services.exchange.domain.inquiry import Subject, SubjectKind
 from services.exchange.domain.refusals import ProviderUnavailable, QuotaExceeded
-from services.exchange.service.catalogue import RevokeGrant
+from services.exchange.service.grants import RevokeGrant
 from services.kit.caller import Caller
 from services.kit.errors import NotFound, Refusal, RequestInvalid, RightMissing, Unavailable
 from services.kit.ids import new_id
@@ -128,7 +128,7 @@ async def test_a_grant_that_ran_out_refuses_with_its_leaf(world: World) -> None:
 
 async def test_a_grant_taken_back_refuses_the_next_call(world: World) -> None:
     (grant_id,) = world.store.rows.grants
-    await world.catalogue.revoke_grant(RevokeGrant(new_id(), grant_id, "Misuse."), OPERATOR)
+    await world.grants.revoke(RevokeGrant(new_id(), grant_id, "Misuse."), OPERATOR)
     assert await refused(world) == "NO_GRANT"
 
 
