@@ -28,6 +28,8 @@ from services.exchange.service.steps import StepService
 from services.exchange.service.subjects import Subjects
 from services.exchange.service.upkeep import keep_clean, keep_fresh
 from services.exchange.store import ExchangeStore
+from services.kit import logs
+from services.kit.calendar import Deadlines, published, read_limits
 from services.kit.errors import Unavailable
 from services.kit.ledger import LedgerRpc
 from services.kit.runtime import App, Runtime
@@ -87,6 +89,9 @@ async def running(
         )
         catalogue = CatalogueService(store, rulebook, clock=runtime.clock, region=settings.region)
         grants = GrantService(store, rulebook, clock=runtime.clock)
+        deadlines = Deadlines(store, published())
+        limits = read_limits(settings.limits)
+        logs.get_logger().info("limits_read", unverified=limits.unverified())
         yield App(
             name="exchange",
             rpc=[
@@ -103,6 +108,7 @@ async def running(
             background=[
                 partial(keep_fresh, rulebook, age_seconds_max=settings.grants_age_seconds_max),
                 partial(keep_clean, answering),
+                deadlines.run,
             ],
             ready={"grants": rulebook.ready},
         )

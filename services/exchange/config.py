@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every knob of the exchange service, read from EXCHANGE_* at start."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from services.kit.config import Common
@@ -32,4 +34,8 @@ class Settings(Common, frozen=True):
     )
     connector_in_flight_max: int = Field(
         default=100, ge=1, le=10_000, description="Questions open on one line of a connector at once."
+    )
+    limits: Path = Field(
+        default=Path(__file__).parent / "limits",
+        description="Folder of how long the parties have (*.yaml), by jurisdiction.",
     )

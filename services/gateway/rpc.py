@@ -13,11 +13,11 @@ from tongban.gateway.v1 import gateway_pb2, gateway_service_pb2_grpc
 from tongban.gateway.v1 import gateway_service_pb2 as pb
 
 from services.gateway.domain.definition import StepKind
-from services.gateway.domain.text import Text
 from services.gateway.service.ports import TaskRow
 from services.gateway.service.steps import OpenStep, StepDesk
 from services.gateway.service.tasks import CompleteTask, RefuseTask, TaskDesk
 from services.kit.caller import current_caller
+from services.kit.text import Text
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

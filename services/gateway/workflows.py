@@ -12,8 +12,8 @@ from services.gateway.domain.definition import ExchangePrefill, Matter, OwnedSte
 from services.gateway.domain.plan import Plan, compile_plan
 from services.gateway.domain.problems import DefinitionInvalid, Problem, ProblemCode
 from services.gateway.domain.refusals import MatterNotFound
-from services.gateway.domain.text import Text
 from services.kit.errors import StartupError
+from services.kit.text import Text
 
 _BYTES_MAX = 1_000_000
 _OLD_PLANS_MAX = 200

@@ -10,8 +10,8 @@ from services.gateway.domain.case import CaseState, fold
 from services.gateway.domain.definition import Matter
 from services.gateway.domain.history import CaseOpened, Event
 from services.gateway.domain.plan import Plan, compile_plan
-from services.gateway.domain.text import Text
 from services.gateway.workflows import Agency, Workflows
+from services.kit.text import Text
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 MOTHER = "0d1c2b3a-0000-4000-8000-000000000002"

@@ -3,10 +3,12 @@
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table
 
+from services.kit.calendar import deadline_table
 from services.kit.store import Json, UtcDateTime, kit_tables
 
 metadata = MetaData()
 kit_tables(metadata)
+deadline_table(metadata)
 
 resource = Table(
     "resource",

@@ -7,11 +7,11 @@ from tongban.identity.v1 import identity_pb2
 from tongban.identity.v1 import identity_service_pb2 as pb
 from tongban.identity.v1.identity_service_pb2_grpc import IdentityServiceStub, TokenServiceStub
 
-from services.gateway.domain.text import Text
 from services.gateway.service.ports import OwnPerson
 from services.gateway.service.views import JwksView, PersonaView, TokenView
 from services.kit.caller import Caller, CallerKind
 from services.kit.rpc.peer import Peer
+from services.kit.text import Text
 
 _ITSELF = Caller(CallerKind.SERVICE, "gateway")
 """Asks in its own name: no token goes along."""

@@ -12,13 +12,13 @@ from tongban.licenses.v1.licenses_service_pb2_grpc import LicensesServiceStub
 
 from services.gateway.domain import kinds
 from services.gateway.domain.refusals import LicenseNotFound
-from services.gateway.domain.text import Text
 from services.gateway.service.present import agency_view
 from services.gateway.service.views import LicenseView
 from services.gateway.workflows import Workflows
 from services.kit.caller import current_caller
 from services.kit.paging import Page
 from services.kit.rpc.peer import Peer
+from services.kit.text import Text
 
 
 class LicensesClient:

@@ -27,8 +27,8 @@ from services.gateway.domain.history import (
     StepStarted,
 )
 from services.gateway.domain.plan import CompiledStep, Plan
-from services.gateway.domain.text import Text
 from services.gateway.domain.values import input_of, names_of
+from services.kit.text import Text
 
 DESELECTED = "DESELECTED"
 CONDITION_FALSE = "CONDITION_FALSE"

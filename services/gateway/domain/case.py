@@ -26,7 +26,7 @@ from services.gateway.domain.history import (
     StepSkipped,
     StepStarted,
 )
-from services.gateway.domain.text import Text
+from services.kit.text import Text
 
 
 class CaseStatus(StrEnum):

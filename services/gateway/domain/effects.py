@@ -22,8 +22,8 @@ from services.gateway.domain.history import (
     StepStarted,
 )
 from services.gateway.domain.plan import Plan
-from services.gateway.domain.text import Text
 from services.gateway.domain.values import StepInput, input_of, names_of
+from services.kit.text import Text
 
 WHOLE_CASE = ""
 """Stands where a step would."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from services.gateway.domain.expressions import Scalar
-from services.gateway.domain.text import Text
+from services.kit.text import Text
 
 
 class Outcome(StrEnum):

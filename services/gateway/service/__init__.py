@@ -7,7 +7,6 @@ departments; all move cases through one `Engine`.
 
 from services.gateway.domain.case import CaseStatus
 from services.gateway.domain.history import PrefillState
-from services.gateway.domain.text import Text
 from services.gateway.service.commands import ChangeAnswers, CreateCase, DeleteDraft, SubmitCase
 from services.gateway.service.resident import GatewayService
 from services.gateway.service.views import (
@@ -32,6 +31,7 @@ from services.gateway.service.views import (
     TimelineEntry,
     TokenView,
 )
+from services.kit.text import Text
 
 __all__ = [
     "AccessPage",

@@ -14,10 +14,10 @@ from services.gateway.domain.effects import Effects, Timer
 from services.gateway.domain.expressions import Scalar
 from services.gateway.domain.history import CaseOpened, Event
 from services.gateway.domain.plan import Plan
-from services.gateway.domain.text import Text
 from services.gateway.domain.values import StepInput
 from services.gateway.service.views import AccessView, JwksView, LicenseView, PersonaView, TokenView
 from services.kit.paging import Page
+from services.kit.text import Text
 
 
 class CaseMoved(Exception):  # noqa: N818 - it states what is so

@@ -24,7 +24,6 @@ from services.gateway.domain.history import (
     step_of,
 )
 from services.gateway.domain.plan import Plan
-from services.gateway.domain.text import Text
 from services.gateway.service.engine import trace_id_of
 from services.gateway.service.ports import CaseFile, CaseRow
 from services.gateway.service.views import (
@@ -43,6 +42,7 @@ from services.gateway.service.views import (
     TimelineEntry,
 )
 from services.gateway.workflows import Agency, Workflows
+from services.kit.text import Text
 
 
 def agency_view(agency: Agency) -> AgencyView:

@@ -11,13 +11,13 @@ from services.gateway.domain.definition import TaskStep, canonical_json
 from services.gateway.domain.form import check_output
 from services.gateway.domain.history import Outcome
 from services.gateway.domain.refusals import LeaseLost, TaskNotFound, TaskNotOpen
-from services.gateway.domain.text import Text
 from services.gateway.service.bell import tasks_key
 from services.gateway.service.engine import Engine, Turn
 from services.gateway.service.ports import CaseMoved, TaskRow, TaskState
 from services.kit.caller import current_caller
 from services.kit.errors import RequestIdReused
 from services.kit.ids import new_id
+from services.kit.text import Text
 
 IN_FLIGHT_DEFAULT = 10
 RIGHT = "gateway.tasks"

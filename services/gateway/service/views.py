@@ -7,7 +7,7 @@ from datetime import datetime
 
 from services.gateway.domain.case import CaseStatus
 from services.gateway.domain.history import PrefillState
-from services.gateway.domain.text import Text
+from services.kit.text import Text
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from sqlalchemy import Row
 
 from services.gateway.domain.case import CaseState, CaseStatus
 from services.gateway.domain.history import Event, from_body, kind_of, step_of, to_body
-from services.gateway.domain.text import Text
 from services.gateway.domain.values import StepInput
 from services.gateway.service.ports import CaseFile, CaseRow, TaskRow, TaskState
 from services.kit.crypto import Keyring
+from services.kit.text import Text
 
 
 def event_row(keyring: Keyring, case_id: str, seq: int, event: Event) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services.kit.store.types import BigId, UtcDateTime
+from services.kit.store.types import BigId, Json, UtcDateTime
 
 
 def create(op: Any) -> None:
@@ -92,4 +92,25 @@ def _create_ledger(op: Any) -> None:
         sa.Column("root_hash", sa.LargeBinary, nullable=False),
         sa.Column("sign_time", UtcDateTime, nullable=False),
         sa.Column("jws", sa.Text, nullable=False),
+    )
+
+
+def add_deadlines(op: Any) -> None:
+    """The table of `services.kit.calendar`, for a service that keeps deadlines."""
+    rings = sa.text("next_time IS NOT NULL")
+    op.create_table(
+        "deadline",
+        sa.Column("kind", sa.String(40), primary_key=True),
+        sa.Column("owner", sa.String(100), primary_key=True),
+        sa.Column("state", sa.String(10), nullable=False),
+        sa.Column("due", UtcDateTime, nullable=True),
+        sa.Column("next_time", UtcDateTime, nullable=True),
+        sa.Column("calendar", sa.String(20), nullable=False),
+        sa.Column("calendar_version", sa.Integer, nullable=False),
+        sa.Column("terms", Json, nullable=False),
+        sa.Column("events", Json, nullable=False),
+    )
+    op.create_index("deadline_by_next", "deadline", ["next_time"], sqlite_where=rings, postgresql_where=rings)
+    op.create_index(
+        "deadline_by_calendar", "deadline", ["calendar", "calendar_version"], sqlite_where=rings, postgresql_where=rings
     )

@@ -20,13 +20,13 @@ from services.gateway.domain.history import (
     StepAnswered,
     from_body,
 )
-from services.gateway.domain.text import Text
 from services.gateway.events import to_wire
 from services.gateway.store import SqlGatewayStore, tables
 from services.gateway.store.tables import metadata
 from services.kit.clock import utc_now
 from services.kit.store import migrate
 from services.kit.store.engine import connected, open_engines
+from services.kit.text import Text
 from tests.support.probe import resources
 
 AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)

@@ -15,11 +15,11 @@ from services.gateway.domain.case import CaseStatus, fold
 from services.gateway.domain.effects import WHOLE_CASE, Effects, NewTask, Notice, Timer, TimerKind, effects_of
 from services.gateway.domain.history import AnswersChanged, CaseEnded, CaseOutcome
 from services.gateway.domain.plan import Plan
-from services.gateway.domain.text import Text
 from services.gateway.events import to_wire
 from services.gateway.service.ports import CaseFile, CaseMoved, GatewayStore, Remembered, TaskRow, TaskState
 from services.gateway.store import SqlGatewayStore
 from services.kit.caller import Caller, CallerKind, acting_as
+from services.kit.text import Text
 from tests.support.gateway_matters import CASE, HOSPITAL, MOTHER, NOW, field, opened, plan_of, step
 from tests.support.gateway_memory import MemoryGatewayStore
 from tests.support.postgres import fresh_database

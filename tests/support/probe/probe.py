@@ -7,12 +7,14 @@ from pathlib import Path
 from sqlalchemy import Column, Integer, MetaData, String, Table, select
 from tongban.events.v1 import steps_pb2
 
+from services.kit.calendar import deadline_table
 from services.kit.clock import Clock, utc_now
 from services.kit.crypto import Keyring, SigningKey
 from services.kit.store import BigId, Outgoing, Store, Tx, kit_tables
 
 metadata = MetaData()
 kit_tables(metadata)
+deadline_table(metadata)
 effect = Table(
     "effect",
     metadata,

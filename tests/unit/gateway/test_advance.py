@@ -35,7 +35,7 @@ from services.gateway.domain.history import (
     to_body,
 )
 from services.gateway.domain.plan import Plan
-from services.gateway.domain.text import Text
+from services.kit.text import Text
 from tests.support.gateway_matters import CASE, NOW, draft, field, kinds, plan_of, states, step
 
 

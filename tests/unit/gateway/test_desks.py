@@ -18,13 +18,13 @@ from services.gateway.domain.refusals import (
     TaskNotOpen,
     TaskOutputInvalid,
 )
-from services.gateway.domain.text import Text
 from services.gateway.service import CaseStatus, CaseView, CreateCase, SubmitCase
 from services.gateway.service.ports import TaskRow
 from services.gateway.service.steps import ToldAnswer
 from services.gateway.service.tasks import CompleteTask, RefuseTask
 from services.kit.caller import Caller, CallerKind, acting_as
 from services.kit.errors import RequestIdReused, RightMissing, Unavailable
+from services.kit.text import Text
 from tests.support.eventually import eventually
 from tests.support.gateway_matters import CASE, HOSPITAL, MOTHER, POLICE, field, plan_of, step, workflows_of
 from tests.support.gateway_memory import MemoryGatewayStore

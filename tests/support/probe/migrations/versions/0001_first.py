@@ -13,6 +13,7 @@ down_revision = None
 
 def upgrade() -> None:
     schema.create(op)
+    schema.add_deadlines(op)
     op.create_table(
         "effect",
         sa.Column("id", BigId, primary_key=True, autoincrement=True),
