@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-pytest_plugins = ["tests.support.kafka", "tests.support.postgres", "tests.support.profiles"]
+pytest_plugins = ["tests.support.kafka", "tests.support.mariadb", "tests.support.postgres", "tests.support.profiles"]
 
 _ended: list[int] = []
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
 
 import uvicorn
 from starlette.applications import Starlette
@@ -24,6 +26,22 @@ class RestRegister:
     url: str = ""
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
+    tokens: list[str] = field(default_factory=list)
+    token_requests: list[tuple[str, dict[str, list[str]]]] = field(default_factory=list)
+    token_answer: dict[str, Any] = field(default_factory=lambda: {"token_type": "Bearer", "expires_in": 3600})
+
+    async def token(self, request: Request) -> Response:
+        """Gives a new token to whoever asks."""
+        form = parse_qs((await request.body()).decode())
+        self.token_requests.append((request.headers.get("authorization", ""), form))
+        self.tokens = [f"token-{len(self.token_requests)}"]
+        return JSONResponse({"access_token": self.tokens[-1], **self.token_answer})
+
+    async def guarded(self, request: Request) -> Response:
+        """Answers who shows a token that holds."""
+        if request.headers.get("authorization", "").removeprefix("Bearer ") not in self.tokens:
+            return JSONResponse({}, status_code=401)
+        return await self._answer(request, request.path_params["number"])
 
     async def person(self, request: Request) -> Response:
         number = request.path_params["number"]
@@ -64,18 +82,22 @@ async def _large() -> AsyncIterator[bytes]:
 
 
 @asynccontextmanager
-async def rest_register() -> AsyncIterator[RestRegister]:
-    """Serve it for as long as the block runs."""
+async def rest_register(**tls: Any) -> AsyncIterator[RestRegister]:
+    """Serve it for as long as the block runs; `tls` goes to uvicorn."""
     register = RestRegister()
     app = Starlette(
         routes=[
             Route("/persons/{number}", register.person),
+            Route("/token", register.token, methods=["POST"]),
+            Route("/guarded/{number}", register.guarded),
             Route("/find", register.find, methods=["POST"]),
             Route("/bad/{manner}/{number}", register.bad),
         ]
     )
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1, access_log=False)
+        uvicorn.Config(
+            app, port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1, access_log=False, **tls
+        )
     )
     serving = asyncio.create_task(server.serve())
     try:
@@ -83,7 +105,7 @@ async def rest_register() -> AsyncIterator[RestRegister]:
             while not server.started:
                 await asyncio.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
-        register.url = f"http://127.0.0.1:{port}"
+        register.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         yield register
     finally:
         register.hanging.set()

@@ -2,6 +2,8 @@
 """A provider's database, read with one parametrised statement over a connection that can't write."""
 
 import asyncio
+import sqlite3
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +15,11 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from sqlalchemy import URL, RowMapping, event, make_url, text
+import aiosqlite
+from sqlalchemy import URL, AsyncAdaptedQueuePool, RowMapping, event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from services.exchange.domain.answer import ANSWER_BYTES_MAX
 from services.exchange.domain.inquiry import Inquiry
 from services.exchange.domain.refusals import ProviderAnswerInvalid
 from services.exchange.domain.settings import SqlSettings
@@ -24,6 +28,25 @@ _POOL = 4
 _CONNECT_SECONDS = 5.0
 _BUSY_SECONDS = 1.0  # So long a SQLite register may be locked by whoever writes to it.
 _STATEMENT_MS_MAX = 30_000
+_POSTGRESQL = {
+    "timeout": _CONNECT_SECONDS,
+    "server_settings": {
+        "application_name": "tongban-exchange",
+        "default_transaction_read_only": "on",
+        "statement_timeout": str(_STATEMENT_MS_MAX),
+    },
+}
+_MYSQL = {
+    "connect_timeout": _CONNECT_SECONDS,
+    # The two servers have other names for the same things; each reads its own comment and skips the other's.
+    "init_command": (
+        f"SET SESSION /*M! tx_read_only=1, max_statement_time={_STATEMENT_MS_MAX // 1000} */"
+        f" /*!80000 transaction_read_only=1, max_execution_time={_STATEMENT_MS_MAX} */"
+    ),
+}
+_ROW_BYTES_MAX = 2 * ANSWER_BYTES_MAX  # A text of four bytes a character may still be an answer.
+# A stream of MySQL that is left before its end must be read to its end: its server is told to stop instead.
+_WRAPPED = "SELECT * FROM ({}) AS answer LIMIT 2"
 _OPCODES = 20_000  # SQLite looks at the time limit after so many steps of its machine: well under a millisecond.
 
 
@@ -39,7 +62,8 @@ class SqlAdapter:
 
     def __init__(self, settings: SqlSettings) -> None:
         self._engine = _open(settings.url)
-        self._statement = text(settings.statement)
+        self._streams = self._engine.dialect.name in {"sqlite", "postgresql"}
+        self._statement = text(settings.statement if self._streams else _WRAPPED.format(settings.statement))
 
     async def ask(self, inquiry: Inquiry) -> Mapping[str, Any] | None:
         """Run the statement; None for no row."""
@@ -68,43 +92,63 @@ class SqlAdapter:
     async def _rows(self, inquiry: Inquiry, limit: _Limit) -> Sequence[RowMapping]:
         async with self._engine.connect() as connection:
             (await connection.get_raw_connection()).info["limit"] = limit
-            result = await connection.stream(self._statement, {"subject_key": inquiry.subject_key})
-            return await result.mappings().fetchmany(2)
+            asked = {"subject_key": inquiry.subject_key}
+            if self._streams:
+                return await (await connection.stream(self._statement, asked)).mappings().fetchmany(2)
+            return (await connection.execute(self._statement, asked)).mappings().fetchmany(2)
+
+    async def probe(self) -> None:
+        """Open a connection and ask nothing about anybody."""
+        async with self._engine.connect() as connection:
+            await connection.exec_driver_sql("SELECT 1")
 
     async def close(self) -> None:
         """Close the connections."""
         await self._engine.dispose()
 
 
-def _open(url: str) -> AsyncEngine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed.database or "")
+def _open(given: str) -> AsyncEngine:
+    parsed = make_url(given)
+    match parsed.get_backend_name():
+        case "sqlite":
+            return _sqlite(parsed.database or "")
+        case "postgresql":
+            return _served(parsed.set(drivername="postgresql+asyncpg"), _POSTGRESQL)
+        case backend:
+            encrypted = {"ssl": ssl.create_default_context()} if "ssl" in parsed.query else {}
+            url = parsed.difference_update_query(["ssl"]).set(drivername=f"{backend}+asyncmy")
+            return _served(url, _MYSQL | encrypted)
+
+
+def _served(url: URL, arguments: Mapping[str, Any]) -> AsyncEngine:
     return create_async_engine(
-        parsed.set(drivername="postgresql+asyncpg"),
+        url,
         pool_size=_POOL,
         max_overflow=_POOL,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={
-            "timeout": _CONNECT_SECONDS,
-            "server_settings": {
-                "application_name": "tongban-exchange",
-                "default_transaction_read_only": "on",
-                "statement_timeout": str(_STATEMENT_MS_MAX),
-            },
-        },
+        connect_args=dict(arguments),
     )
 
 
 def _sqlite(path: str) -> AsyncEngine:
-    database = f"file:{quote(str(Path(path)))}"
+    database = f"file:{quote(str(Path(path)))}?mode=ro"
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(database, timeout=_BUSY_SECONDS, uri=True)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _ROW_BYTES_MAX)
+        return connection
+
+    async def opened() -> aiosqlite.Connection:
+        return await aiosqlite.Connection(connect, iter_chunk_size=2)
+
     engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=database, query={"mode": "ro", "uri": "true"}),
+        "sqlite+aiosqlite://",
+        async_creator=opened,
+        poolclass=AsyncAdaptedQueuePool,
         pool_size=_POOL,
         max_overflow=_POOL,
         hide_parameters=True,
-        connect_args={"timeout": _BUSY_SECONDS},
     )
 
     def connecting(*_: Any) -> None:

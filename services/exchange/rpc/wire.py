@@ -14,7 +14,7 @@ from tongban.exchange.v1 import exchange_service_pb2 as pb
 from services.exchange.domain.answer import Scalar
 from services.exchange.domain.inquiry import Subject, SubjectKind
 from services.exchange.domain.resource import Resource, ResourceField, Sensitivity, SharingClass
-from services.exchange.domain.settings import AdapterKind, read_settings
+from services.exchange.domain.settings import AdapterKind, read_settings, tell_settings
 from services.kit.errors import RequestInvalid, Violation
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ def resource_from(wire: nouns.Resource) -> Resource:
 
 
 def resource_to(resource: Resource, *, settings: bool) -> nouns.Resource:
-    """Write a resource; its adapter's settings only where they may be told."""
+    """Write a resource; its adapter's settings only where they may be told, their secrets never."""
     wire = nouns.Resource(
         code=resource.code,
         name_zh=resource.name_zh,
@@ -101,7 +101,7 @@ def resource_to(resource: Resource, *, settings: bool) -> nouns.Resource:
         region=resource.region,
     )
     if settings:
-        wire.adapter_settings.update(resource.settings.plain())
+        wire.adapter_settings.update(tell_settings(resource.settings))
     return wire
 
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from services.exchange.domain.resource import Resource, ResourceChanged, check_resource
+from services.exchange.domain.settings import keep_secrets
 from services.exchange.service.ports import Store
 from services.exchange.service.rulebook import Rulebook
 from services.kit.caller import Caller
@@ -28,9 +29,12 @@ class CatalogueService:
         """Create or replace a resource; one that stays the same tells nobody anything."""
         caller.must("exchange.catalogue")
         resource = replace(resource, region=resource.region or self._region)
-        check_resource(resource, region=self._region)
         async with self._store.transaction() as tx:
             before = await tx.find_resource(resource.code)
+            if before is not None and before.adapter is resource.adapter:
+                kept = keep_secrets(resource.adapter, resource.settings, before.settings)
+                resource = replace(resource, settings=kept)
+            check_resource(resource, region=self._region)
             if before is not None and replace(resource, revision=before.revision) == before:
                 return before
             after = replace(resource, revision=before.revision + 1 if before is not None else 1)

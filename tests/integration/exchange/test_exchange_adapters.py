@@ -2,6 +2,7 @@
 """Adapters against real databases and a real HTTP interface, with good manners and bad ones."""
 
 import asyncio
+import resource
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from services.exchange.adapters.kinds import adapters
 from services.exchange.adapters.rest import RestAdapter
@@ -25,19 +27,25 @@ from services.exchange.service.providers import Limits, Providers
 from services.kit.telemetry import Telemetry
 from tests.support.exchange_registers import MISSING, NUMBER, RestRegister, rest_register
 from tests.support.exchange_world import HOUSEHOLD, NOW, household
+from tests.support.mariadb import mariadb_database
+from tests.support.postgres import fresh_database
 
 STATEMENT = "SELECT number AS subject_key, address, born FROM household WHERE number = :subject_key"
 MAPPING = {"spouse_name": "record.spouse.names.0.value", "since": "record.since", "copies": "record.copies"}
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) AS address FROM n"
-SLOW = f"{ENDLESS} WHERE :subject_key <> ''"
-SLOW_POSTGRESQL = "SELECT pg_sleep(30)::text AS address WHERE CAST(:subject_key AS text) <> ''"
+SLOW = {
+    "sqlite": f"{ENDLESS} WHERE :subject_key <> ''",
+    "postgresql": "SELECT pg_sleep(30)::text AS address WHERE CAST(:subject_key AS text) <> ''",
+    "mariadb": "SELECT sleep(30) AS address WHERE :subject_key <> ''",
+}
+ENDLESS_ROWS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x AS address FROM n WHERE :subject_key <> ''"
 
 
 def inquiry(number: str = NUMBER, *, seconds: float = 5) -> Inquiry:
     return Inquiry(HOUSEHOLD, number, ("address",), timeout_seconds=seconds)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 async def register(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     """The URL of a department's database with one household."""
     create = "CREATE TABLE household (number text, address text, born date)"
@@ -51,8 +59,12 @@ async def register(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
         connection.close()
         yield f"sqlite:///{path}"
         return
-    from tests.support.postgres import fresh_database
-
+    if request.param == "mariadb":
+        server = request.getfixturevalue("mariadb")
+        async with mariadb_database(server) as name:
+            await server.run(create, insert, database=name)
+            yield server.url(name)
+        return
     async with fresh_database(request.getfixturevalue("postgres")) as url:
         database = await asyncpg.connect(url)
         await database.execute(create)
@@ -69,11 +81,11 @@ async def rest() -> AsyncIterator[RestRegister]:
 
 async def sql_ask(url: str, statement: str, question: Inquiry) -> Mapping[str, Any] | None:
     settings = read_settings(AdapterKind.SQL, {"url": url, "statement": statement})
-    resource = household(adapter=AdapterKind.SQL, settings=settings)
-    return await ask(resource, question)
+    shared = household(adapter=AdapterKind.SQL, settings=settings)
+    return await ask(shared, question)
 
 
-async def ask(resource: Resource, question: Inquiry) -> Mapping[str, Any] | None:
+async def ask(shared: Resource, question: Inquiry) -> Mapping[str, Any] | None:
     """Ask as the service does: watched, with a time limit."""
     telemetry = Telemetry("exchange")
     kinds = adapters(ConnectorHub(clock=lambda: NOW, in_flight_max=1))
@@ -84,7 +96,7 @@ async def ask(resource: Resource, question: Inquiry) -> Mapping[str, Any] | None
     )
     try:
         with telemetry.span("test"):
-            return await providers.ask(resource, question)
+            return await providers.ask(shared, question)
     finally:
         await providers.close()
         telemetry.close()
@@ -112,13 +124,11 @@ async def test_two_records_are_no_answer(register: str) -> None:
 
 async def test_a_statement_that_writes_finds_a_door_that_only_reads(register: str) -> None:
     adapter = SqlAdapter(
-        read_settings(  # type: ignore[arg-type] # of this kind
-            AdapterKind.SQL,
-            {"url": register, "statement": "DELETE FROM household WHERE number = :subject_key RETURNING address"},
-        )
+        read_settings(AdapterKind.SQL, {"url": register, "statement": STATEMENT})  # type: ignore[arg-type] # of this kind
     )
-    with pytest.raises(Exception, match="read"):
-        await adapter.ask(inquiry())
+    async with adapter._engine.connect() as connection:
+        with pytest.raises(DBAPIError, match=r"(?i)read.?only"):
+            await connection.exec_driver_sql("DELETE FROM household")
     await adapter.close()
     assert await sql_ask(register, STATEMENT, inquiry()) is not None
 
@@ -139,11 +149,28 @@ async def test_a_database_that_is_not_there_is_no_answer(url: str) -> None:
 
 
 async def test_a_statement_that_does_not_end_is_ended(register: str) -> None:
-    statement = SLOW if register.startswith("sqlite") else SLOW_POSTGRESQL
+    statement = SLOW[register.partition(":")[0]]
     began = time.monotonic()
     with pytest.raises(ProviderUnavailable):
         await sql_ask(register, statement, inquiry(seconds=0.3))
     assert time.monotonic() - began < 5
+
+
+async def test_rows_without_end_are_no_answer_and_fill_no_memory(register: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises((ProviderAnswerInvalid, ProviderUnavailable)):
+        await sql_ask(register, ENDLESS_ROWS, inquiry(seconds=1))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+async def test_a_register_of_sqlite_can_not_fill_the_memory_with_one_row(tmp_path: Path) -> None:
+    path = tmp_path / "large.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE household (number text, address blob)")
+        connection.execute("INSERT INTO household VALUES (?, zeroblob(50000000))", (NUMBER,))
+    connection.close()
+    with pytest.raises(ProviderUnavailable):
+        await sql_ask(f"sqlite:///{path}", "SELECT address FROM household WHERE number = :subject_key", inquiry())
 
 
 async def test_a_connection_serves_again_after_a_statement_was_ended(tmp_path: Path) -> None:
@@ -169,16 +196,16 @@ def rest_resource(url: str, **settings: Any) -> Resource:
 
 
 async def test_an_interface_is_mapped_to_fields(rest: RestRegister) -> None:
-    resource = rest_resource(f"{rest.url}/persons/{{subject_key}}", headers={"authorization": "Bearer k"})
-    assert await ask(resource, inquiry()) == {"spouse_name": "Wang Fang", "since": "2015-05-20", "copies": 2}
+    interface = rest_resource(f"{rest.url}/persons/{{subject_key}}", headers={"authorization": "Bearer k"})
+    assert await ask(interface, inquiry()) == {"spouse_name": "Wang Fang", "since": "2015-05-20", "copies": 2}
     (method, number, headers) = rest.asked[0]
     assert (method, number, headers["authorization"]) == ("GET", NUMBER, "Bearer k")
     assert headers["traceparent"].startswith("00-")
 
 
 async def test_a_post_keeps_the_number_out_of_the_address(rest: RestRegister) -> None:
-    resource = rest_resource(f"{rest.url}/find", method="POST", body={"number": "{subject_key}"})
-    assert await ask(resource, inquiry()) is not None
+    interface = rest_resource(f"{rest.url}/find", method="POST", body={"number": "{subject_key}"})
+    assert await ask(interface, inquiry()) is not None
     assert rest.asked[0][:2] == ("POST", NUMBER)
 
 

@@ -7,7 +7,14 @@ import pytest
 
 from services.exchange.domain.refusals import RegionNotServed
 from services.exchange.domain.resource import ResourceField, Sensitivity, SharingClass, check_resource
-from services.exchange.domain.settings import AdapterKind, RestSettings, SqlSettings, read_settings
+from services.exchange.domain.settings import (
+    AdapterKind,
+    RestSettings,
+    SqlSettings,
+    keep_secrets,
+    read_settings,
+    tell_settings,
+)
 from services.kit.errors import RequestInvalid
 from tests.support.exchange_world import household
 
@@ -92,8 +99,11 @@ def test_a_statement_reads_one_subject_and_writes_nothing(statement: str) -> Non
     assert setting_faults(AdapterKind.SQL, statement=statement) == {"resource.adapter_settings.statement"}
 
 
-@pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///relative.sqlite", "mysql://host/name", "postgresql:/x"])
-def test_a_database_is_sqlite_by_absolute_path_or_postgresql(url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    ["", "sqlite://", "sqlite:///relative.sqlite", "oracle://host/name", "postgresql:/x", "mysql://h/d?local_infile=1"],
+)
+def test_a_database_is_sqlite_by_absolute_path_or_one_of_three_servers(url: str) -> None:
     assert setting_faults(AdapterKind.SQL, url=url) == {"resource.adapter_settings.url"}
 
 
@@ -154,3 +164,62 @@ def test_secrets_of_settings_are_not_in_their_words() -> None:
     settings = read_settings(AdapterKind.REST, {**REST, "headers": {"authorization": "Bearer secret"}})
     assert "secret" not in repr(settings)
     assert "secret" not in repr(household(adapter=AdapterKind.REST, settings=settings))
+
+
+OAUTH = {"token_url": "https://h/token", "client_id": "c", "client_secret": "s3cret"}
+PEM = "-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----\n"
+KEY = "-----BEGIN PRIVATE KEY-----\nTUlJ\n-----END PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    "oauth",
+    [
+        {"token_url": "https://h/token"},
+        {"token_url": "https://h/token", "client_id": "c"},
+        {**OAUTH, "token_url": "http://h/token"},
+        {**OAUTH, "token_url": "http://127.0.0.1.example/token"},
+        {**OAUTH, "grant": "password"},
+    ],
+)
+def test_a_token_is_asked_for_with_name_and_secret_over_tls(oauth: dict[str, str]) -> None:
+    assert setting_faults(AdapterKind.REST, oauth=oauth) == {"resource.adapter_settings.oauth"}
+
+
+@pytest.mark.parametrize(
+    ("url", "tls"),
+    [
+        ("https://h/{subject_key}", {"certificate": PEM}),
+        ("https://h/{subject_key}", {"certificate": PEM, "key": "secret"}),
+        ("https://h/{subject_key}", {"path": "/etc/passwd"}),
+        ("http://h/{subject_key}", {"certificate": PEM, "key": KEY}),
+    ],
+)
+def test_a_certificate_comes_with_its_key_and_only_over_tls(url: str, tls: dict[str, str]) -> None:
+    assert setting_faults(AdapterKind.REST, url=url, tls=tls) == {"resource.adapter_settings.tls"}
+
+
+SECRETS = [
+    (AdapterKind.SQL, {**SQL, "url": "postgresql://reader:s3cret@h/register"}),
+    (AdapterKind.SQL, {**SQL, "url": "mariadb://:s3cret@h/register"}),
+    (AdapterKind.REST, {**REST, "headers": {"x-api-key": "s3cret"}}),
+    (AdapterKind.REST, {**REST, "oauth": OAUTH}),
+    (AdapterKind.REST, {**REST, "tls": {"certificate": PEM, "key": "s3cret"}}),
+]
+
+
+@pytest.mark.parametrize(("kind", "given"), SECRETS)
+def test_secrets_are_told_as_masks_and_masks_keep_them(kind: AdapterKind, given: dict[str, Any]) -> None:
+    stored = read_settings(kind, given)
+    shown = tell_settings(stored)
+    assert "s3cret" not in str(shown)
+    assert keep_secrets(kind, read_settings(kind, shown), stored) == stored
+
+
+@pytest.mark.parametrize(("kind", "given"), SECRETS)
+def test_a_kept_secret_does_not_follow_to_another_address(kind: AdapterKind, given: dict[str, Any]) -> None:
+    stored = read_settings(kind, given)
+    elsewhere = {**tell_settings(stored)}
+    elsewhere["url"] = elsewhere["url"].replace("h/", "thief/").replace("127.0.0.1", "thief")
+    moved = keep_secrets(kind, read_settings(kind, elsewhere), stored)
+    assert "s3cret" not in str(moved.plain())
+    assert "resource.adapter_settings" in faults(adapter=kind, settings=moved)
