@@ -7,7 +7,16 @@ from importlib import import_module
 
 from bench.result import table
 
-NAMES = ("exchange_query", "birth_case")
+NAMES = (
+    "exchange_query",
+    "exchange_verify",
+    "exchange_workers",
+    "exchange_hop",
+    "exchange_latency",
+    "ledger_append",
+    "event_relay",
+    "birth_case",
+)
 
 
 def main() -> int:

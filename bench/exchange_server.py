@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exchange as it is shipped, with two things in memory: the provider's register, and identity's answer to "whose number is this".
+"""The exchange as it is shipped, with two things in memory: identity's answer to "whose number is this", and the register (unless `BENCH_PROVIDER` names one).
 
 Everything else is real: certificates, tokens, rights, grants, masks, log lines, sampling, the ledger on disk.
 """
@@ -13,12 +13,15 @@ from typing import Any
 import uvloop
 
 from bench.processes import say
+from services.exchange.adapters.rest import RestAdapter
 from services.exchange.app import running
 from services.exchange.config import Settings
 from services.exchange.domain.inquiry import Inquiry
 from services.exchange.domain.resource import Resource
-from services.exchange.domain.settings import AdapterKind
+from services.exchange.domain.settings import AdapterKind, RestSettings
+from services.exchange.service.ports import Adapter
 from services.kit import logs
+from services.kit.ledger.access import Entry, Receipt
 from services.kit.run import serving, until_told
 
 RECORD = {"household_number": "9901001234", "address": "990100", "head_name": "HEAD", "relation": "self"}
@@ -53,17 +56,29 @@ class PersonsInMemory:
         return self._subject_id
 
 
+def forget_leaves(service: Any) -> None:
+    """Make leaves and throw them away: what is left is the call without its ledger."""
+
+    async def forgotten(entry: Entry) -> Receipt:
+        return Receipt("exchange", 0, entry.leaf_hash)
+
+    service.app.store.ledger._group.append = forgotten  # noqa: SLF001 - nothing shipped has a switch for this
+
+
 async def main() -> None:
     """Serves until it is terminated."""
     settings = Settings.load("exchange", os.environ)
     logs.configure(settings.log_format, settings.log_level, settings.log_file)
 
-    def adapter(_resource: Resource) -> RegisterInMemory:
-        return RegisterInMemory()
+    def adapter(_resource: Resource) -> Adapter:
+        url = os.environ.get("BENCH_PROVIDER")
+        return RestAdapter(RestSettings(url, {name: name for name in RECORD})) if url else RegisterInMemory()
 
     persons = PersonsInMemory(os.environ["BENCH_SUBJECT_ID"], os.environ["BENCH_NUMBER"])
     app = partial(running, adapters=dict.fromkeys(AdapterKind, adapter), persons=persons)
     async with serving(settings, app, name="exchange") as service:
+        if os.environ.get("BENCH_LEDGER") == "none":
+            forget_leaves(service)
         say(port=service.grpc_port)
         await until_told(service)
 

@@ -66,16 +66,20 @@ async def worker(
     module: str, *arguments: str, core: int | None, environment: dict[str, str] | None = None
 ) -> AsyncIterator[Worker]:
     """Runs `python -m <module> <arguments>`, pinned to `core` where one is given."""
+    async with program(sys.executable, "-m", module, *arguments, core=core, environment=environment) as started:
+        yield started
+
+
+@asynccontextmanager
+async def program(*command: str, core: int | None, environment: dict[str, str] | None = None) -> AsyncIterator[Worker]:
+    """Runs a command, pinned to `core` where one is given."""
 
     def pin() -> None:
         if core is not None:
             os.sched_setaffinity(0, {core})
 
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
-        *arguments,
+        *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         preexec_fn=pin,

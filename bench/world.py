@@ -5,7 +5,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from google.protobuf.struct_pb2 import Struct
 from tongban.exchange.v1 import exchange_pb2, exchange_service_pb2, exchange_service_pb2_grpc
 from tongban.identity.v1 import identity_pb2, identity_service_pb2, identity_service_pb2_grpc
 
-from bench.processes import Worker, worker
+from bench.processes import Worker, cores, worker
 from sandbox.agencies import load as agencies_of_the_city
 from sandbox.city import generate
 from sandbox.numbers import REGION
@@ -49,18 +49,41 @@ class World:
     subject_id: str
     number: str
     token: str
+    settings: ExchangeSettings
+
+    def another(self, *, core: int | None, port: int = 0, **extras: str) -> AbstractAsyncContextManager[Worker]:
+        """One more exchange process on the same store: behind the same port, or one of its own; `extras` are variables."""
+        settings = self.settings.model_copy(update={"grpc_port": port or self.settings.grpc_port})
+        return _exchange(settings, self.subject_id, self.number, core=core, **extras)
 
 
 @asynccontextmanager
-async def world(folder: Path, *, server_core: int, other_core: int) -> AsyncIterator[World]:
-    """Everything running and seeded; the exchange alone on its core."""
+async def _exchange(
+    settings: ExchangeSettings, subject_id: str, number: str, *, core: int | None, **extras: str
+) -> AsyncIterator[Worker]:
+    told = {"BENCH_SUBJECT_ID": subject_id, "BENCH_NUMBER": number, **extras}
+    async with worker("bench.exchange_server", core=core, environment=environment("exchange", settings) | told) as one:
+        await one.line()
+        yield one
+
+
+def free_port() -> int:
+    """A port that nobody has right now."""
+    return free_ports().http
+
+
+@asynccontextmanager
+async def world(folder: Path, *, pinned: bool = True) -> AsyncIterator[World]:
+    """Everything running and seeded; `pinned`: the exchange alone on the first core, everything else on the last."""
+    server_core, other_core = (cores()[0], cores()[-1]) if pinned else (None, None)
     async with AsyncExitStack() as stack:
         kafka = await asyncio.to_thread(Kafka.start, folder / "kafka")
         stack.callback(kafka.stop)
         postgres = await asyncio.to_thread(Postgres.start, folder / "postgres")
         stack.callback(postgres.stop)
-        for pid in (kafka.pid, postgres.pid):
-            os.sched_setaffinity(pid, {other_core})
+        if other_core is not None:
+            for pid in (kafka.pid, postgres.pid):
+                os.sched_setaffinity(pid, {other_core})
         ports = free_ports()
         pki = folder / "pki"
         usccs = {key: each.uscc for key, each in agencies_of_the_city().items()}
@@ -135,19 +158,19 @@ async def world(folder: Path, *, server_core: int, other_core: int) -> AsyncIter
             **await _common("exchange", folder=folder, ports=ports, postgres=postgres, kafka=kafka),
             sample_ratio=0.01,
             own_queries_per_day=1_000_000,
+            reuse_port=True,
         )
-        exchange = await stack.enter_async_context(
-            worker(
-                "bench.exchange_server",
-                core=server_core,
-                environment=environment("exchange", settings)
-                | {"BENCH_SUBJECT_ID": subject_id, "BENCH_NUMBER": mother.number},
-            )
-        )
-        await exchange.line()
+        exchange = await stack.enter_async_context(_exchange(settings, subject_id, mother.number, core=server_core))
         await _grant(await peer("exchange", f"operator/{OPERATOR}"), usccs)
         yield World(
-            pki, exchange, ports.address("exchange"), usccs["hospital"], subject_id, mother.number, issued.access_token
+            pki=pki,
+            exchange=exchange,
+            exchange_address=ports.address("exchange"),
+            hospital=usccs["hospital"],
+            subject_id=subject_id,
+            number=mother.number,
+            token=issued.access_token,
+            settings=settings,
         )
 
 

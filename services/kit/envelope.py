@@ -83,7 +83,7 @@ def pack(envelope: Envelope, value: bytes) -> Record:
         ("ce_source", envelope.source.encode()),
         ("ce_type", envelope.type.encode()),
         ("ce_subject", envelope.subject.encode()),
-        ("ce_time", envelope.occur_time.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()),
+        ("ce_time", f"{envelope.occur_time.astimezone(UTC).isoformat()[:-6]}Z".encode()),
         ("content-type", _CONTENT),
     ]
     headers += [

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, bindparam, delete, select
 
 from services.kit.envelope import Envelope, pack, service_topic
 from services.kit.errors import Unavailable
@@ -17,7 +17,7 @@ from services.kit.logs import get_logger
 from services.kit.store import Store
 from services.kit.store.lead import Lead, leading
 
-BATCH_MAX: Final = 500
+BATCH_MAX: Final = 1000
 POLL_SECONDS: Final = 1.0
 FORGET_SECONDS: Final = 0.05
 FORGET_MAX: Final = 100
@@ -35,6 +35,7 @@ class Relay:
         self._store = store
         self._eventlog = eventlog
         self._table = store.tables.outbox
+        self._delete = store.prepared(delete(self._table).where(self._table.c.id == bindparam("sent")), "sent")
         self._topic = service_topic(store.service)
         self._source = f"/tongban/{store.service}"
         self._cleaned = 0.0
@@ -104,7 +105,7 @@ class Relay:
         """By id, not by range: on PostgreSQL a lower id may be committed later."""
         if sent:
             async with lead.changing() as connection:
-                await connection.execute(delete(self._table).where(self._table.c.id.in_(sent)))
+                await self._delete.many(connection, [(id,) for id in sent])
 
     async def _clean(self, lead: Lead) -> None:
         """Once an hour, forget ids seen more than a month ago: nobody repeats a request after so long."""
