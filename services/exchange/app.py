@@ -56,7 +56,11 @@ async def running(
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(ExchangeStore.open(runtime, encode=encode))
         rulebook = Rulebook(
-            store, clock=runtime.clock, monotonic=time.monotonic, age_seconds_max=settings.grants_age_seconds_max
+            store,
+            clock=runtime.clock,
+            monotonic=time.monotonic,
+            age_seconds_max=settings.grants_age_seconds_max,
+            pairs_max=settings.grants_cached_max,
         )
         await rulebook.refresh()
         quotas = Quotas(store, own_per_day=settings.own_queries_per_day, clock=runtime.clock, monotonic=time.monotonic)

@@ -12,7 +12,13 @@ class Settings(Common, frozen=True):
     """What can be set; the common knobs are the kit's."""
 
     grants_age_seconds_max: float = Field(
-        default=30, ge=3, le=300, description="Oldest that grants in memory may be; beyond it nothing is answered."
+        default=30,
+        ge=3,
+        le=300,
+        description="Longest that changes of grants may go unread; beyond it nothing is answered.",
+    )
+    grants_cached_max: int = Field(
+        default=50_000, ge=1, le=10_000_000, description="Agencies' grants in memory, in pairs of agency and resource."
     )
     answer_days: int = Field(
         default=30, ge=1, le=365, description="Days that the answer of a step is kept for the gateway, sealed."

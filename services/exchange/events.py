@@ -82,9 +82,9 @@ class RulebookEvents:
         return {pb.ResourceChanged: self.on_resource_changed, pb.GrantChanged: self.on_grant_changed}
 
     async def on_resource_changed(self, fact: pb.ResourceChanged, _envelope: Envelope) -> None:
-        """Read the resource anew; its grants are compiled against it again."""
-        await self._rulebook.refresh_resource(fact.resource)
+        """Forget the resource: its grants are compiled against it anew when they are next asked for."""
+        self._rulebook.forget_resource(fact.resource)
 
     async def on_grant_changed(self, fact: pb.GrantChanged, _envelope: Envelope) -> None:
-        """Read the pair's grants anew: a grant that was taken back is gone with it."""
-        await self._rulebook.refresh_grants(fact.grantee, fact.resource)
+        """Forget the pair's grants: one that was taken back is gone with them."""
+        self._rulebook.forget_grants(fact.grantee, fact.resource)

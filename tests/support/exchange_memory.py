@@ -12,7 +12,7 @@ from services.exchange.domain.grant import Grant
 from services.exchange.domain.inquiry import KeptAnswer
 from services.exchange.domain.refusals import AnswerNotFound, GrantNotFound, ResourceNotFound
 from services.exchange.domain.resource import Resource
-from services.exchange.service.ports import Changes
+from services.exchange.service.ports import Touched
 from services.kit.caller import Caller, current_caller
 from services.kit.errors import Refusal, Unavailable
 from services.kit.ledger.access import Access, Receipt
@@ -202,15 +202,11 @@ class MemoryExchangeStore:
             each for each in self._newest_first() if (each.grantee, each.resource) == pair and not each.revoked
         )
 
-    async def changed_since(self, moment: datetime | None) -> Changes:
+    async def changed_since(self, moment: datetime, *, limit: int) -> Touched | None:
         self._must_answer()
-        resources = [each for each, when in self.rows.resources.values() if moment is None or when >= moment]
-        pairs = {
-            (each.grantee, each.resource)
-            for each, when in self.rows.grants.values()
-            if moment is None or when >= moment
-        }
-        return Changes(resources, {pair: await self.grants_of(*pair) for pair in pairs})
+        codes = [each.code for each, when in self.rows.resources.values() if when >= moment]
+        pairs = [(each.grantee, each.resource) for each, when in self.rows.grants.values() if when >= moment]
+        return None if max(len(codes), len(pairs)) > limit else Touched(frozenset(codes), frozenset(pairs))
 
     async def read_answer(self, answer_id: str, *, now: datetime) -> KeptAnswer:
         found = self.rows.answers.get(answer_id)

@@ -175,14 +175,16 @@ class StepsFake:
 class World:
     """Everything wired; time stands still unless a test moves it."""
 
-    def __init__(self, *, limits: Limits | None = None) -> None:
+    def __init__(self, *, limits: Limits | None = None, store: MemoryExchangeStore | None = None) -> None:
         self.now = NOW
         self.seconds = 1000.0
-        self.store = MemoryExchangeStore()
+        self.store = store or MemoryExchangeStore()
         self.persons = PersonsFake()
         self.provider = ProviderFake()
         self.steps = StepsFake()
-        self.rulebook = Rulebook(self.store, clock=self.clock, monotonic=self.monotonic, age_seconds_max=30)
+        self.rulebook = Rulebook(
+            self.store, clock=self.clock, monotonic=self.monotonic, age_seconds_max=30, pairs_max=100
+        )
         self.quotas = Quotas(self.store, own_per_day=OWN_PER_DAY, clock=self.clock, monotonic=self.monotonic)
         self.providers = Providers(
             dict.fromkeys(AdapterKind, self._adapter), monotonic=self.monotonic, limits=limits or Limits()

@@ -38,7 +38,7 @@ class ConnectorRpc(exchange_service_pb2_grpc.ConnectorServiceServicer):
     ) -> AsyncIterator[pb.ConnectResponse]:
         """Send work and match answers. Whatever ends the line fails its open work at once."""
         hello = await _hello(request_iterator)
-        offered = {code: self._rulebook.resource(code) for code in hello.resources}
+        offered = {code: await self._rulebook.resource(code) for code in hello.resources}
         with self._hub.line(current_caller().id, offered) as line:
             reading = asyncio.create_task(_read(request_iterator, line))
             try:

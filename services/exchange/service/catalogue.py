@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Resources: changed by operators, read by those who may."""
 
-from contextlib import suppress
 from dataclasses import replace
 
 from services.exchange.domain.resource import Resource, ResourceChanged, check_resource
@@ -10,7 +9,6 @@ from services.exchange.service.ports import Store
 from services.exchange.service.rulebook import Rulebook
 from services.kit.caller import Caller
 from services.kit.clock import Clock
-from services.kit.errors import Unavailable
 from services.kit.paging import Page
 
 PAGE_SIZE = 50
@@ -40,8 +38,7 @@ class CatalogueService:
             after = replace(resource, revision=before.revision + 1 if before is not None else 1)
             await tx.save_resource(after, now=self._clock())
             await tx.record(ResourceChanged(after.code))
-        with suppress(Unavailable):  # It is stored; the event and the next refresh bring it to the rulebook as well.
-            await self._rulebook.refresh_resource(after.code)
+        self._rulebook.forget_resource(after.code)
         return after
 
     async def get_resource(self, code: str, caller: Caller) -> Resource:

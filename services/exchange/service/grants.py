@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Grants: given and taken back by operators, read by those who may."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +9,7 @@ from services.exchange.service.ports import Store
 from services.exchange.service.rulebook import Rulebook
 from services.kit.caller import Caller, CallerKind
 from services.kit.clock import Clock
-from services.kit.errors import RequestIdReused, Unavailable
+from services.kit.errors import RequestIdReused
 from services.kit.ids import derived_id
 from services.kit.paging import Page
 
@@ -62,7 +61,7 @@ class GrantService:
             given, fact = grant(draft, await tx.resource(command.resource))
             await tx.add_grant(given, request_id=command.request_id)
             await tx.record(fact)
-        await self._refresh(given)
+        self._rulebook.forget_grants(given.grantee, given.resource)
         return given
 
     async def revoke(self, command: RevokeGrant, caller: Caller) -> Grant:
@@ -77,7 +76,7 @@ class GrantService:
             after, fact = revoke(before, now=self._clock())
             await tx.save_revocation(after, grounds=command.grounds)
             await tx.record(fact)
-        await self._refresh(after)
+        self._rulebook.forget_grants(after.grantee, after.resource)
         return after
 
     async def list(self, *, resource: str, page_size: int, page_token: str, caller: Caller) -> Page[Grant]:
@@ -101,7 +100,3 @@ class GrantService:
             daily_quota=command.daily_quota,
             create_time=self._clock(),
         )
-
-    async def _refresh(self, changed: Grant) -> None:
-        with suppress(Unavailable):  # It is stored; the event and the next refresh bring it to the rulebook as well.
-            await self._rulebook.refresh_grants(changed.grantee, changed.resource)

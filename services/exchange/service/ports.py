@@ -150,16 +150,16 @@ class Store(Protocol):
     async def grants_of(self, grantee: str, resource: str) -> Sequence[Grant]:
         """Give all grants of a pair that were not revoked, newest first."""
 
-    async def changed_since(self, moment: datetime | None) -> "Changes":
-        """Give what was written since a moment; everything that is in force for None."""
+    async def changed_since(self, moment: datetime, *, limit: int) -> "Touched | None":
+        """Tell what was written since a moment; None where it is more than `limit` resources or pairs."""
 
     async def read_answer(self, answer_id: str, *, now: datetime) -> KeptAnswer:
         """Open a kept answer. Raises AnswerNotFound."""
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """Resources as they are now, and the (grantee, resource) pairs whose grants changed, with their grants in force."""
+class Touched:
+    """Codes of the resources that changed, and the (grantee, resource) pairs whose grants did."""
 
-    resources: Sequence[Resource]
-    grants: Mapping[tuple[str, str], Sequence[Grant]]
+    resources: frozenset[str]
+    pairs: frozenset[tuple[str, str]]

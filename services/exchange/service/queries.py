@@ -63,7 +63,9 @@ class QueryService:
         asked = _asked("query", query, on_behalf_of)
         try:
             _must_be_own(caller, query.subject)
-            permit = self._rulebook.permit_query(grantee, query.resource, purpose=query.purpose, fields=query.fields)
+            permit = await self._rulebook.permit_query(
+                grantee, query.resource, purpose=query.purpose, fields=query.fields
+            )
         except Refusal as refusal:
             await self._refused(asked, query.subject, query.fields, refusal)
             raise
@@ -90,7 +92,9 @@ class QueryService:
         grantee = caller.agency or caller.id
         asked = _asked("verify", question)
         try:
-            permit = self._rulebook.permit_verify(grantee, question.resource, purpose=question.purpose, fields=names)
+            permit = await self._rulebook.permit_verify(
+                grantee, question.resource, purpose=question.purpose, fields=names
+            )
         except Refusal as refusal:
             await self._refused(asked, question.subject, names, refusal)
             raise
@@ -109,7 +113,7 @@ class QueryService:
 
     async def _refused(self, asked: Access, subject: Subject, fields: Sequence[str], refusal: Refusal) -> None:
         """Account for a refusal before anybody was asked: the subject may see who tried."""
-        resource = self._rulebook.resource(asked.resource)
+        resource = await self._rulebook.resource(asked.resource)
         known = resource.field_names if resource is not None else frozenset[str]()
         subject_id = await self._subjects.subject_id(subject, purpose=asked.purpose, case_id=asked.case_id)
         shown = tuple(name for name in dict.fromkeys(fields) if name in known)

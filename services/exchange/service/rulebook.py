@@ -1,101 +1,159 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every grant in force, compiled and in memory: no call reads the database to learn what it may do."""
+"""What agencies may do, compiled and at hand: a call reads the database only for a pair that was not asked for lately."""
 
-import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from weakref import WeakValueDictionary
 
-from services.exchange.domain.grant import Grant
+from cachetools import LRUCache
+
 from services.exchange.domain.permit import CompiledGrant, Permit, compile_grant, permit_query, permit_verify
+from services.exchange.domain.refusals import ResourceNotFound
 from services.exchange.domain.resource import Resource
 from services.exchange.service.ports import Store
 from services.kit.clock import Clock
 from services.kit.errors import Unavailable
+from services.kit.flight import Flight
 
+CHANGES_MAX: Final = 10_000
+"""More changes than this since the last sweep, and everything is forgotten instead: it comes back as it is asked for."""
+NEGATIVES_SHARE: Final = 4
+"""Pairs without a grant are remembered too, a quarter as many, apart: whoever tries codes pushes out no grant."""
+HELD_SECONDS: Final = 600.0
 _OVERLAP = timedelta(seconds=60)  # Commits may come later than the moment written in them, and clocks differ a little.
+
+Pair = tuple[str, str]
+"""Grantee and code of the resource."""
+
+
+@dataclass(slots=True, weakref_slot=True)
+class _Held:
+    """A resource that rules are compiled against; once it has changed, none of them counts any more."""
+
+    resource: Resource | None
+    current: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """One pair: the resource, and the agency's grants in force on it, newest first."""
+
+    held: _Held
+    grants: tuple[CompiledGrant, ...]
+    until: float
 
 
 class Rulebook:
-    """Loaded at start, mended by events within a second, and refused once it is older than its bound.
+    """Read on first use, once however many ask; forgotten on events within a second, by a sweep, and by age.
 
-    `refresh` reads what changed since the last time, so that an event that never came is made up for.
+    `refresh` sweeps: it forgets what changed since the last time, so that an event that never came is made up for. Where
+    no sweep succeeded for `age_seconds_max`, nobody is answered. At most `pairs_max` pairs with grants are held.
     """
 
-    def __init__(self, store: Store, *, clock: Clock, monotonic: Callable[[], float], age_seconds_max: float) -> None:
+    def __init__(
+        self, store: Store, *, clock: Clock, monotonic: Callable[[], float], age_seconds_max: float, pairs_max: int
+    ) -> None:
         self._store = store
         self._clock = clock
         self._monotonic = monotonic
         self._age_seconds_max = age_seconds_max
-        self._resources: dict[str, Resource] = {}
-        self._grants: dict[str, dict[str, Sequence[Grant]]] = defaultdict(dict)  # resource -> grantee -> in force
-        self._compiled: dict[tuple[str, str], tuple[CompiledGrant, ...]] = {}
-        self._read_until: datetime | None = None
+        self._granted: LRUCache[Pair, _Rules] = LRUCache(pairs_max)
+        self._without: LRUCache[Pair, _Rules] = LRUCache(max(1, pairs_max // NEGATIVES_SHARE))
+        self._held: WeakValueDictionary[str, _Held] = WeakValueDictionary()  # as long as rules name it
+        self._reading_rules = Flight[Pair, _Rules](self._read_rules, self._keep_rules)
+        self._reading_resources = Flight[str, _Held](self._read_resource, self._held.__setitem__)
+        self._swept_until = clock()
         self._fresh_until = float("-inf")
-        self._reading = asyncio.Lock()
-
-    def resource(self, code: str) -> Resource | None:
-        """Give a resource of the catalogue, None where there is none."""
-        return self._resources.get(code)
 
     async def ready(self) -> None:
         """Return if the rules are fresh enough to go by. Raises Unavailable."""
-        self._must_be_fresh()
+        self._must_be_fresh(self._monotonic())
 
-    def permit_query(self, grantee: str, resource: str, *, purpose: str, fields: Sequence[str]) -> Permit:
-        """Permit an agency to see fields, or refuse; Unavailable where the rules are too old to go by."""
-        self._must_be_fresh()
-        found, grants = self._rules(grantee, resource)
-        return permit_query(found, grants, purpose=purpose, fields=fields, now=self._clock())
+    async def resource(self, code: str) -> Resource | None:
+        """Give a resource of the catalogue, None where there is none. Raises Unavailable."""
+        return (await self._resource(code)).resource
 
-    def permit_verify(self, grantee: str, resource: str, *, purpose: str, fields: Sequence[str]) -> Permit:
-        """Permit an agency to compare fields, or refuse; Unavailable where the rules are too old to go by."""
-        self._must_be_fresh()
-        found, grants = self._rules(grantee, resource)
-        return permit_verify(found, grants, purpose=purpose, fields=fields, now=self._clock())
+    async def permit_query(self, grantee: str, resource: str, *, purpose: str, fields: Sequence[str]) -> Permit:
+        """Permit an agency to see fields, or refuse; Unavailable where the rules can't be read or are too old."""
+        rules = await self._rules(grantee, resource)
+        return permit_query(rules.held.resource, rules.grants, purpose=purpose, fields=fields, now=self._clock())
+
+    async def permit_verify(self, grantee: str, resource: str, *, purpose: str, fields: Sequence[str]) -> Permit:
+        """Permit an agency to compare fields, or refuse; Unavailable where the rules can't be read or are too old."""
+        rules = await self._rules(grantee, resource)
+        return permit_verify(rules.held.resource, rules.grants, purpose=purpose, fields=fields, now=self._clock())
 
     async def refresh(self) -> None:
-        """Read what changed, everything the first time. Raises Unavailable."""
-        async with self._reading:
-            began, now = self._monotonic(), self._clock()
-            since = None if self._read_until is None else self._read_until - _OVERLAP
-            changes = await self._store.changed_since(since)
-            for resource in changes.resources:
-                self._resources[resource.code] = resource
-            for (grantee, code), grants in changes.grants.items():
-                self._grants[code][grantee] = grants
-            touched = {(grantee, each.code) for each in changes.resources for grantee in self._grants[each.code]}
-            self._compile(touched | set(changes.grants))
-            self._read_until, self._fresh_until = now, began + self._age_seconds_max
+        """Forget what changed since the last sweep. Raises Unavailable."""
+        began, now = self._monotonic(), self._clock()
+        touched = await self._store.changed_since(self._swept_until - _OVERLAP, limit=CHANGES_MAX)
+        if touched is None:
+            self._forget_all()
+        else:
+            for grantee, code in touched.pairs:
+                self.forget_grants(grantee, code)
+            for code in touched.resources:
+                self.forget_resource(code)
+        self._swept_until, self._fresh_until = now, began + self._age_seconds_max
 
-    async def refresh_grants(self, grantee: str, resource: str) -> None:
-        """Read the grants of one pair, because one of them changed. Raises Unavailable."""
-        async with self._reading:
-            if resource not in self._resources:
-                self._resources[resource] = await self._store.read_resource(resource)
-            self._grants[resource][grantee] = await self._store.grants_of(grantee, resource)
-            self._compile([(grantee, resource)])
+    def forget_grants(self, grantee: str, resource: str) -> None:
+        """Forget a pair, because one of its grants changed; what is being read of it is not kept either."""
+        pair = (grantee, resource)
+        self._reading_rules.forget(pair)
+        self._granted.pop(pair, None)
+        self._without.pop(pair, None)
 
-    async def refresh_resource(self, code: str) -> None:
-        """Read one resource, because it changed. Raises Unavailable."""
-        async with self._reading:
-            self._resources[code] = await self._store.read_resource(code)
-            self._compile([(grantee, code) for grantee in self._grants[code]])
+    def forget_resource(self, code: str) -> None:
+        """Forget a resource, because it changed, and with it every rule that was compiled against it."""
+        self._reading_resources.forget(code)
+        held = self._held.pop(code, None)
+        if held is not None:
+            held.current = False
 
-    def _rules(self, grantee: str, resource: str) -> tuple[Resource | None, Sequence[CompiledGrant]]:
-        return self._resources.get(resource), self._compiled.get((grantee, resource), ())
+    async def _rules(self, grantee: str, resource: str) -> _Rules:
+        now = self._monotonic()
+        self._must_be_fresh(now)
+        pair = (grantee, resource)
+        rules = self._granted.get(pair) or self._without.get(pair)
+        if rules is not None and rules.held.current and now < rules.until:
+            return rules
+        return await self._reading_rules.answer(pair)
 
-    def _compile(self, pairs: Iterable[tuple[str, str]]) -> None:
-        for grantee, code in pairs:
-            resource = self._resources.get(code)
-            if resource is None:
-                continue
-            compiled = tuple(compile_grant(each, resource) for each in self._grants[code].get(grantee, ()))
-            if compiled:
-                self._compiled[grantee, code] = compiled
-            else:
-                self._compiled.pop((grantee, code), None)
+    async def _resource(self, code: str) -> _Held:
+        held = self._held.get(code)
+        return held if held is not None else await self._reading_resources.answer(code)
 
-    def _must_be_fresh(self) -> None:
-        if self._monotonic() > self._fresh_until:
+    async def _read_rules(self, pair: Pair) -> _Rules:
+        until = self._monotonic() + HELD_SECONDS
+        held = await self._resource(pair[1])
+        given = await self._store.grants_of(*pair) if held.resource is not None else ()
+        if self._held.get(pair[1]) is not held:
+            held.current = (
+                False  # It changed while the grants were read: good for whoever asked before, not to be kept.
+            )
+        resource = held.resource
+        compiled = () if resource is None else tuple(compile_grant(each, resource) for each in given)
+        return _Rules(held, compiled, until)
+
+    def _keep_rules(self, pair: Pair, rules: _Rules) -> None:
+        (self._granted if rules.grants else self._without)[pair] = rules
+        (self._without if rules.grants else self._granted).pop(pair, None)
+
+    async def _read_resource(self, code: str) -> _Held:
+        try:
+            return _Held(await self._store.read_resource(code))
+        except ResourceNotFound:
+            return _Held(None)
+
+    def _forget_all(self) -> None:
+        self._reading_rules.forget_all()
+        self._reading_resources.forget_all()
+        self._granted.clear()
+        self._without.clear()
+        self._held.clear()
+
+    def _must_be_fresh(self, now: float) -> None:
+        if now > self._fresh_until:
             raise Unavailable("The grants could not be read anew for too long to go by them.", retry_after_seconds=1)

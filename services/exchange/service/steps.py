@@ -125,7 +125,7 @@ class StepService:
             case_id=query.case_id,
         )
         try:
-            permit = self._rulebook.permit_query(
+            permit = await self._rulebook.permit_query(
                 query.on_behalf_of, query.resource, purpose=query.purpose, fields=query.fields
             )
             access = access._replace(basis=permit.basis, fields=permit.fields)

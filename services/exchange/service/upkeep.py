@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs beside the calls: the rulebook stays young, old answers go."""
+"""What runs beside the calls: the rulebook forgets what changed, old answers go."""
 
 import asyncio
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of grants: their terms, and the calls counted against their quotas."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
@@ -19,14 +18,12 @@ from sqlalchemy import (
     delete,
     or_,
     select,
-    tuple_,
     update,
 )
 
 from services.exchange.domain.grant import Grant
 from services.exchange.domain.refusals import GrantNotFound
-from services.exchange.service.ports import Changes
-from services.exchange.store import rows
+from services.exchange.service.ports import Touched
 from services.exchange.store.rows import Row
 from services.exchange.store.tables import metadata, resource
 from services.kit.errors import PageTokenInvalid
@@ -150,25 +147,20 @@ class GrantReads(Store[Any]):
             found = await connection.execute(query.order_by(*_NEWEST_FIRST))
         return tuple(grant_from(row) for row in found.mappings())
 
-    async def changed_since(self, moment: datetime | None) -> Changes:
-        """Give what was written since; a pair that changed comes with all its grants in force, be it none."""
-        resources, grants = select(resource), select(sharing_grant).order_by(*_NEWEST_FIRST)
-        if moment is not None:
-            # Row values, not EXISTS: both databases then come from the few that changed, not through all grants.
-            changed = sharing_grant.alias("changed")
-            pairs = select(changed.c.grantee, changed.c.resource).where(changed.c.update_time >= moment)
-            resources = resources.where(resource.c.update_time >= moment)
-            grants = grants.where(tuple_(sharing_grant.c.grantee, sharing_grant.c.resource).in_(pairs))
+    async def changed_since(self, moment: datetime, *, limit: int) -> Touched | None:
+        """Tell what was written since: codes and pairs alone, from the indexes by time."""
+        codes = select(resource.c.code).where(resource.c.update_time >= moment).limit(limit + 1)
+        pairs = (
+            select(sharing_grant.c.grantee, sharing_grant.c.resource)
+            .where(sharing_grant.c.update_time >= moment)
+            .limit(limit + 1)
+        )
         async with self.reading() as connection:
-            # Grants first: whatever they name is then among the resources.
-            granted = (await connection.execute(grants)).mappings().all()
-            found = (await connection.execute(resources)).mappings().all()
-        in_force: dict[tuple[str, str], list[Grant]] = defaultdict(list)
-        for row in granted:
-            pair = in_force[row["grantee"], row["resource"]]
-            if row["revoke_time"] is None:
-                pair.append(grant_from(row))
-        return Changes(tuple(rows.resource_from(row, self.keyring) for row in found), in_force)
+            found = (await connection.execute(codes)).scalars().all()
+            changed = (await connection.execute(pairs)).all()
+        if max(len(found), len(changed)) > limit:
+            return None
+        return Touched(frozenset(found), frozenset((row.grantee, row.resource) for row in changed))
 
 
 def grant_from(row: Row) -> Grant:

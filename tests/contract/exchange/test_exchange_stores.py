@@ -16,7 +16,7 @@ from services.exchange.domain.grant import Grant
 from services.exchange.domain.inquiry import KeptAnswer
 from services.exchange.domain.refusals import AnswerNotFound, GrantNotFound, ResourceNotFound
 from services.exchange.domain.settings import AdapterKind, read_settings
-from services.exchange.service.ports import Store
+from services.exchange.service.ports import Store, Touched
 from services.exchange.store.tables import kept_answer, resource
 from services.kit.caller import acting_as
 from services.kit.errors import PageTokenInvalid
@@ -91,18 +91,20 @@ async def test_grants_come_newest_first_in_pages_and_narrowed(store: Store) -> N
     assert (await store.list_grants(grantee="", resource="307009/1", page_size=10, page_token="")).rows == ()
 
 
-async def test_what_changed_since_a_moment_comes_with_all_grants_of_the_pair(store: Store) -> None:
-    old, new, elsewhere = a_grant(), a_grant(create_time=NOW + timedelta(hours=1)), a_grant(grantee=HEALTH)
-    await put(store, old, new, elsewhere)
-    everything = await store.changed_since(None)
-    assert [each.code for each in everything.resources] == [HOUSEHOLD]
-    assert {pair: list(grants) for pair, grants in everything.grants.items()} == {
-        (HOSPITAL, HOUSEHOLD): [new, old],
-        (HEALTH, HOUSEHOLD): [elsewhere],
-    }
-    changes = await store.changed_since(NOW + timedelta(minutes=1))
-    assert list(changes.resources) == []
-    assert {pair: list(grants) for pair, grants in changes.grants.items()} == {(HOSPITAL, HOUSEHOLD): [new, old]}
+async def test_grants_in_force_of_a_pair_come_newest_first(store: Store) -> None:
+    old, new = a_grant(), a_grant(create_time=NOW + timedelta(hours=1))
+    await put(store, old, new, a_grant(grantee=HEALTH))
+    assert list(await store.grants_of(HOSPITAL, HOUSEHOLD)) == [new, old]
+
+
+async def test_what_changed_since_a_moment_is_told_by_code_and_pair(store: Store) -> None:
+    new, elsewhere = a_grant(create_time=NOW + timedelta(hours=1)), a_grant(grantee=HEALTH)
+    await put(store, a_grant(), new, elsewhere)
+    everything = await store.changed_since(NOW, limit=10)
+    assert everything == Touched(frozenset({HOUSEHOLD}), frozenset({(HOSPITAL, HOUSEHOLD), (HEALTH, HOUSEHOLD)}))
+    changes = await store.changed_since(NOW + timedelta(minutes=1), limit=10)
+    assert changes == Touched(frozenset(), frozenset({(HOSPITAL, HOUSEHOLD)}))
+    assert await store.changed_since(NOW, limit=2) is None
 
 
 async def test_a_revoked_grant_is_no_longer_in_force_and_still_on_record(store: Store) -> None:
@@ -112,8 +114,8 @@ async def test_a_revoked_grant_is_no_longer_in_force_and_still_on_record(store: 
     async with store.transaction() as tx:
         await tx.save_revocation(revoked, grounds="Misuse.")
     assert list(await store.grants_of(HOSPITAL, HOUSEHOLD)) == []
-    changes = await store.changed_since(NOW + timedelta(minutes=1))
-    assert {pair: list(grants) for pair, grants in changes.grants.items()} == {(HOSPITAL, HOUSEHOLD): []}
+    changes = await store.changed_since(NOW + timedelta(minutes=1), limit=10)
+    assert changes == Touched(frozenset(), frozenset({(HOSPITAL, HOUSEHOLD)}))
     async with store.transaction() as tx:
         assert await tx.grant(grant.grant_id) == revoked
         assert await tx.find_grant(new_id()) is None
