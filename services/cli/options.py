@@ -37,7 +37,7 @@ class Options:
     http_port: int
     """TONGBAN_HTTP_PORT: the public door; 8080."""
     grpc_port: int
-    """TONGBAN_GRPC_PORT: first of a row: identity, licenses, exchange, gateway, the sandbox's REST register; 50051."""
+    """TONGBAN_GRPC_PORT: first of a row: identity, licenses, exchange, gateway, the sandbox's REST register, the X-Road door; 50051."""
     sandbox: bool
     """TONGBAN_SANDBOX: 1 for the synthetic city and its accounts."""
     people: int
@@ -62,7 +62,7 @@ class Options:
             data=Path(given.get("TONGBAN_DATA") or "var").absolute(),
             host=given.get("TONGBAN_HOST") or "127.0.0.1",
             http_port=_number(given, "TONGBAN_HTTP_PORT", 8080, 1, _PORT_MAX),
-            grpc_port=_number(given, "TONGBAN_GRPC_PORT", 50051, 1, _PORT_MAX - 4),
+            grpc_port=_number(given, "TONGBAN_GRPC_PORT", 50051, 1, _PORT_MAX - 5),
             sandbox=_switch(given, "TONGBAN_SANDBOX"),
             people=_number(given, "TONGBAN_PEOPLE", 200, _PEOPLE_MIN, _PEOPLE_MAX),
             seed=_number(given, "TONGBAN_SEED", 1, 0, 2**31),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from services.kit.errors import StartupError
 
-ROW = ("identity", "licenses", "exchange", "gateway", "registers")
-"""Who takes which port of the row, from the first on; `registers` is the sandbox's REST register."""
+ROW = ("identity", "licenses", "exchange", "gateway", "registers", "xroad")
+"""Who takes which port of the row, from the first on; `registers` is the sandbox's REST register, `xroad` the exchange's door for neighbors."""
 
 _LOW, _HIGH = 20_000, 32_000
 """Below the range from which systems give out ports of their own (32768 and up on Linux)."""

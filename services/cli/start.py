@@ -108,6 +108,7 @@ def _announce(wiring: Wiring, begun: float) -> None:
         f"  API        {ports.url}/api/v1      its documentation {ports.url}/docs",
         f"  Console    {ports.url}/console     traces by receipt number",
         f"  gRPC       {ports.address('identity')} identity, then licenses, exchange, gateway; mutual TLS",
+        f"  X-Road     https://{ports.address('xroad')}/r1   for agencies, with their certificate",
         f"  Data       {wiring.folder.root}      certificates in pki/, log files in log/",
     ]
     if wiring.profile is Profile.FULL:

@@ -146,6 +146,8 @@ class Wiring:
             }
         if service == "identity":
             return {"issuer": self.ports.url}
+        if service == "exchange":
+            return {"http_host": self.ports.host, "http_port": self.ports.grpc_of("xroad")}
         return {}
 
     def _program(self, service: str, worker: int) -> Program:

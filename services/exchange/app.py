@@ -11,9 +11,13 @@ from tongban.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_
 
 from services.exchange.adapters.kinds import adapters as known_adapters
 from services.exchange.adapters.watched import watched
-from services.exchange.clients import PersonsClient, StepsClient
+from services.exchange.clients import MembersClient, PersonsClient, StepsClient
 from services.exchange.config import Settings
+from services.exchange.domain.xroad import instance_of
 from services.exchange.events import ALL_TOPICS, TOPICS, ExchangeEvents, RulebookEvents, encode
+from services.exchange.rest.xroad import XroadDoor
+from services.exchange.rest.xroad.meta import MetaCalls
+from services.exchange.rest.xroad.services import ResourceCalls
 from services.exchange.rpc import CatalogueRpc, ConnectorRpc, ExchangeRpc
 from services.exchange.service.broker import Broker
 from services.exchange.service.catalogue import CatalogueService
@@ -27,11 +31,14 @@ from services.exchange.service.rulebook import Rulebook
 from services.exchange.service.steps import StepService
 from services.exchange.service.subjects import Subjects
 from services.exchange.service.upkeep import keep_clean, keep_fresh
+from services.exchange.service.xroad import NeighborService
 from services.exchange.store import ExchangeStore
 from services.kit import logs
 from services.kit.calendar import Deadlines, published, read_limits
 from services.kit.errors import Unavailable
 from services.kit.ledger import LedgerRpc
+from services.kit.rpc.admission import Doorkeeper
+from services.kit.rpc.gate import Gate
 from services.kit.runtime import App, Runtime
 
 
@@ -114,8 +121,26 @@ async def running(
                 partial(keep_clean, answering),
                 deadlines.run,
             ],
+            http=_xroad(settings, runtime, store, rulebook, queries),
+            http_host=settings.http_host,
+            http_port=settings.http_port,
+            http_mutual=True,
             ready={"grants": rulebook.ready},
         )
+
+
+def _xroad(
+    settings: Settings, runtime: Runtime, store: ExchangeStore, rulebook: Rulebook, queries: QueryService
+) -> XroadDoor:
+    """The door for neighbors; it lets in as many as the gRPC door does, each with its share."""
+    neighbors = NeighborService(store, MembersClient(runtime.peer("identity")), clock=runtime.clock)
+    return XroadDoor(
+        ResourceCalls(queries, rulebook),
+        MetaCalls(neighbors, instance_of(settings.region)),
+        keeper=Doorkeeper(runtime.tokens, runtime.rights),
+        gate=Gate(settings.rpc_in_flight_max, settings.rpc_in_flight_max_per_caller),
+        telemetry=runtime.telemetry,
+    )
 
 
 async def _returned(quotas: Quotas) -> None:

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Identity and the gateway, in the exchange's words."""
 
+from collections.abc import Sequence
+
 from google.protobuf.struct_pb2 import Struct
 from tongban.gateway.v1.gateway_pb2 import STEP_KIND_FETCH, StepInput
 from tongban.gateway.v1.gateway_service_pb2 import GetStepInputRequest
 from tongban.gateway.v1.gateway_service_pb2_grpc import StepServiceStub
 from tongban.identity.v1 import identity_pb2
-from tongban.identity.v1.identity_service_pb2 import ResolvePersonRequest, VerifyPersonRequest
-from tongban.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
+from tongban.identity.v1.identity_service_pb2 import ListAgenciesRequest, ResolvePersonRequest, VerifyPersonRequest
+from tongban.identity.v1.identity_service_pb2_grpc import AgencyServiceStub, IdentityServiceStub
 
 from services.exchange.domain.inquiry import Query, Subject, SubjectKind
 from services.kit.errors import RemoteRefusal, RequestInvalid, Unavailable, Violation
@@ -19,6 +21,7 @@ _PERMIT_REGIONS = ("810000", "820000", "830000")
 _OLD_CARD = 15
 _SYNTHETIC = "99"
 _STEP_NOT_OPEN = "STEP_NOT_OPEN"
+_AGENCY_PAGE, _AGENCY_PAGES_MAX = 200, 50
 
 
 class PersonsClient:
@@ -50,6 +53,28 @@ class PersonsClient:
         if response.result == identity_pb2.MATCH_RESULT_SOURCE_UNAVAILABLE:
             raise Unavailable("Identity could not look up the number.")
         return response.subject_id
+
+
+class MembersClient:
+    """Lists agencies at identity."""
+
+    def __init__(self, identity: Peer) -> None:
+        self._peer = identity
+        self._stub = identity.stub(AgencyServiceStub)
+
+    async def agencies(self) -> Sequence[tuple[str, str]]:
+        """Give USCC and name of the active agencies, by USCC; at most 10,000."""
+        found: list[tuple[str, str]] = []
+        token = ""
+        for _ in range(_AGENCY_PAGES_MAX):
+            page = await self._peer.call(
+                self._stub.ListAgencies, ListAgenciesRequest(page_size=_AGENCY_PAGE, page_token=token)
+            )
+            found += [(each.uscc, each.name_zh) for each in page.agencies if each.active]
+            token = page.next_page_token
+            if not token:
+                break
+        return found
 
 
 class StepsClient:

@@ -11,6 +11,10 @@ from services.kit.config import Common
 class Settings(Common, frozen=True):
     """What can be set; the common knobs are the kit's."""
 
+    http_host: str = Field(
+        default="127.0.0.1", description="Address of the X-Road door; loopback unless told otherwise."
+    )
+    http_port: int = Field(default=0, ge=0, le=65535, description="Port of the X-Road door; 0 takes a free one.")
     grants_age_seconds_max: float = Field(
         default=30,
         ge=3,

@@ -168,7 +168,7 @@ async def _live(
         await runtime.eventlog.ensure_topics(_topics(app))
         server = Server(name, settings, runtime.identity, runtime.telemetry, Doorkeeper(runtime.tokens, runtime.rights))
         server.add(app.rpc)
-        http = HttpServer(app.http, app.http_host, app.http_port) if app.http is not None else None
+        http = _http_door(app, runtime)
         service = Serving(runtime, app, server, http)
         try:
             await server.start()
@@ -185,6 +185,13 @@ async def _live(
         logs.get_logger().info("drained", ms=_since(begun))
     service.ended.set()
     logs.get_logger().info("stopped", ms=_since(begun))
+
+
+def _http_door(app: App, runtime: Runtime) -> HttpServer | None:
+    if app.http is None:
+        return None
+    identity = runtime.identity if app.http_mutual else None
+    return HttpServer(app.http, app.http_host, app.http_port, identity=identity, shared=runtime.settings.reuse_port)
 
 
 def _set_to_work(service: Serving, server: Server) -> None:

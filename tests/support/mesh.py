@@ -87,6 +87,9 @@ class IdentityFake(
         agency = identity_pb2.Agency(uscc=request.uscc, rights=rights, active=active, version=1)
         return identity_service_pb2.GetAgencyResponse(agency=agency)
 
+    async def ListAgencies(self, request: Any, context: Any) -> Any:
+        return await self.behavior["ListAgencies"](request, context)
+
     async def GetJwks(self, _request: Any, _context: Any) -> Any:
         self.asked.append("keys")
         keys = json.dumps({"keys": [key.public_jwk() for key in self.keys]})

@@ -12,11 +12,12 @@ from services.exchange.store import rows
 from services.exchange.store.grants import GrantReads
 from services.exchange.store.tables import kept_answer, metadata, resource
 from services.exchange.store.tx import ExchangeTx
+from services.exchange.store.xroad import NeighborReads
 from services.kit.paging import Page, decode_token, encode_token
 from services.kit.store import Store
 
 
-class ExchangeStore(GrantReads, Store[ExchangeTx]):
+class ExchangeStore(GrantReads, NeighborReads, Store[ExchangeTx]):
     """One database: catalogue, grants, counts, answers, and the kit's outbox, guard and ledger."""
 
     service = "exchange"

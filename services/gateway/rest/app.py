@@ -8,7 +8,6 @@ from starlette.routing import BaseRoute
 
 from services.gateway.rest import accesses, case_events, cases, health, licenses, matters, oauth
 from services.gateway.rest import sandbox as sandbox_room
-from services.gateway.rest.bodies import BoundedBodies
 from services.gateway.rest.docs import add_docs
 from services.gateway.rest.door import Door, Ready, Verifier
 from services.gateway.rest.limits import Buckets, Limits, Streams
@@ -16,6 +15,7 @@ from services.gateway.rest.refused import add_refusals
 from services.gateway.rest.watch import Watch
 from services.gateway.service import GatewayService
 from services.kit.clock import Clock, utc_now
+from services.kit.http.bodies import BoundedBodies
 from services.kit.telemetry import Telemetry
 
 
@@ -65,7 +65,9 @@ def build_app(
         sandbox=sandbox,
         clock=clock,
     )
-    app.add_middleware(BoundedBodies, limits=limits, larger=larger_bodies)
+    app.add_middleware(
+        BoundedBodies, bytes_max=limits.body_bytes_max, seconds_max=limits.body_seconds_max, larger=larger_bodies
+    )
     app.add_middleware(Watch, telemetry=telemetry, limits=limits, sample_ratio=sample_ratio)
     for room in (matters, cases, case_events, licenses, accesses, sandbox_room, oauth, health):
         app.include_router(room.router)

@@ -8,8 +8,8 @@ from fastapi import Header, Query, Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from services.gateway.rest.problems import MEDIA_TYPE
 from services.kit.errors import RequestInvalid, Violation
+from services.kit.http.problems import MEDIA_TYPE
 
 _DESCRIPTIONS = {
     400: "The request breaks the contract; `violations` name the fields.",

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turns everything that can be raised while answering into a problem."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,26 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import compile_path
 
-from services.gateway.rest import problems
-from services.kit.errors import Refusal, Unavailable, Violation
+from services.kit.errors import Refusal, Unavailable
+from services.kit.http import problems
+from services.kit.http.violations import violations_of
 
-_VIOLATIONS_MAX = 20
-_NAME = re.compile(r"[A-Za-z][A-Za-z_-]{0,63}")
-_SAYS_NO_VALUE = {
-    "string_type", "string_too_long", "string_too_short", "int_type", "int_parsing", "dict_type",
-    "list_type", "too_long", "too_short", "greater_than_equal", "less_than_equal", "enum", "literal_error", "bool_type",
-    "string_unicode", "model_type", "model_attributes_type",
-}  # fmt: skip
-_RULES: Mapping[str, str] = {
-    "missing": "Is required.",
-    "extra_forbidden": "Is not a known field.",
-    "json_invalid": "Is not valid JSON.",
-    "uuid_parsing": "Must be a UUID.",
-    "string_pattern_mismatch": "Does not have the form that the contract asks for.",
-    "model_attributes_type": "Must be a JSON object.",
-    "model_type": "Must be a JSON object.",
-    "string_unicode": "Must be valid Unicode.",
-}
 _HTTP: Mapping[int, tuple[str, str, str]] = {
     400: ("REQUEST_INVALID", "The request can't be read.", "Compare it with the contract at /docs."),
     404: ("ROUTE_NOT_FOUND", "There is nothing at this address.", "The addresses are listed at /docs."),
@@ -69,7 +52,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
         "REQUEST_INVALID",
         "The request breaks the contract.",
         remedy="Mend the fields that are named under violations; the contract is at /docs.",
-        violations=list(_violations(error.errors()))[:_VIOLATIONS_MAX],
+        violations=violations_of(error.errors()),
     )
 
 
@@ -92,20 +75,3 @@ def _allowed(request: Request) -> str:
         if compile_path(template)[0].fullmatch(request.url.path):
             return ", ".join(sorted(method.upper() for method in operations))
     return ""
-
-
-def _violations(errors: Sequence[Any]) -> Iterator[Violation]:
-    for error in errors:
-        kind = str(error.get("type", ""))
-        rule = _RULES.get(kind) or (str(error.get("msg", "")) if kind in _SAYS_NO_VALUE else "") or "Breaks its rule."
-        yield Violation(field=_path(error.get("loc", ()), kind), description=rule)
-
-
-def _path(location: Sequence[object], kind: str) -> str:
-    """Name the field. Where the caller chose the name himself it may hold anything, so only plain words go back."""
-    where = [part for part in location if part != "[key]"]
-    if kind == "json_invalid":
-        return str(where[0]) if where else ""
-    if len(where) > 1 and where[0] in {"body", "query", "path", "header"}:
-        where = where[1:]
-    return ".".join(str(part) if isinstance(part, int) or _NAME.fullmatch(str(part)) else "(unnamed)" for part in where)

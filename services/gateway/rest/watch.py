@@ -14,9 +14,9 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.rest import problems
 from services.gateway.rest.limits import Limits
 from services.kit.errors import TooManyRequests
+from services.kit.http import problems
 from services.kit.logs import get_logger
 from services.kit.telemetry import Telemetry, current_traceparent
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The certificate of this process as credentials that follow the files on disk."""
 
+import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self, cast
 
@@ -51,6 +53,23 @@ class Identity:
             require_client_authentication=True,
         )
 
+    def server_context(self) -> ssl.SSLContext:
+        """Give the same for an HTTP door: TLS 1.2 or newer, a certificate of our root from every client."""
+        served, current = self._stamp, self._context()
+
+        def renewed(connection: ssl.SSLObject, _name: str, _context: ssl.SSLContext) -> None:
+            """Take up new files; OpenSSL asks at every handshake, whether the client names a server or not."""
+            nonlocal served, current
+            with self._lock:
+                if self._renewed(served):
+                    with suppress(OSError):  # Replaced again this very moment: the next handshake sees both files.
+                        served, current = self._stamp, self._context()
+            connection.context = current
+
+        first = current
+        first.sni_callback = renewed
+        return first
+
     def channel_credentials(self) -> grpc.ChannelCredentials:
         """Give credentials for one channel; `stamp` tells when a new channel is due."""
         with self._lock:
@@ -73,6 +92,15 @@ class Identity:
                 return False
             self._files, self._stamp = files, stamp
         return self._stamp != known
+
+    def _context(self) -> ssl.SSLContext:
+        ca, key, certificate = self._paths()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(ca)
+        context.load_cert_chain(certificate, key)
+        return context
 
     def _configuration(self) -> grpc.ServerCertificateConfiguration:
         ca, key, certificate = self._files

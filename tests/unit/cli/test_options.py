@@ -29,7 +29,7 @@ def test_without_variables_everything_is_on_loopback() -> None:
         ("TONGBAN_HTTP_PORT", "65536"),
         ("TONGBAN_HTTP_PORT", "８０８０"),
         ("TONGBAN_HTTP_PORT", "eighty"),
-        ("TONGBAN_GRPC_PORT", "65532"),
+        ("TONGBAN_GRPC_PORT", "65531"),
         ("TONGBAN_SANDBOX", "maybe"),
         ("TONGBAN_PEOPLE", "11"),
         ("TONGBAN_LOG_LEVEL", "loud"),
@@ -42,7 +42,7 @@ def test_a_malformed_variable_is_named(name: str, value: str) -> None:
         Options.read({name: value})
 
 
-@pytest.mark.parametrize(("name", "value"), [("TONGBAN_HTTP_PORT", "65535"), ("TONGBAN_GRPC_PORT", "65531")])
+@pytest.mark.parametrize(("name", "value"), [("TONGBAN_HTTP_PORT", "65535"), ("TONGBAN_GRPC_PORT", "65530")])
 def test_the_last_port_that_fits_is_taken(name: str, value: str) -> None:
     Options.read({name: value})
 
@@ -89,7 +89,7 @@ def test_every_process_shows_the_token_that_the_receiver_of_traces_asks_for(tmp_
 
 def test_the_row_of_ports_is_that_of_the_readme(tmp_path: Path) -> None:
     ports = wiring(tmp_path).ports
-    assert [ports.grpc_of(name) for name in ROW] == [50051, 50052, 50053, 50054, 50055]
+    assert [ports.grpc_of(name) for name in ROW] == [50051, 50052, 50053, 50054, 50055, 50056]
 
 
 def test_a_process_reads_back_the_settings_that_it_is_given(tmp_path: Path) -> None:

@@ -3,29 +3,44 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.rest.limits import Limits
+_DISCARD_SECONDS: Final = 2.0
 
 
 class BoundedBodies:
-    """Middleware. `larger` gives other bounds, in bytes, for addresses that take more."""
+    """Middleware. Too much is HTTPException 413, too slow 408, raised where the body is read.
 
-    def __init__(self, app: ASGIApp, limits: Limits, larger: Mapping[str, int] | None = None) -> None:
+    `larger` gives other bounds, in bytes, for addresses that take more. `discard_max`: bytes of a body too large that
+    are read and thrown away first, since a client that is still sending when we hang up does not hear why.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        bytes_max: int,
+        seconds_max: float,
+        larger: Mapping[str, int] | None = None,
+        discard_max: int = 0,
+    ) -> None:
         self._app = app
-        self._limits = limits
+        self._bytes_max = bytes_max
+        self._seconds_max = seconds_max
         self._larger = dict(larger or {})
+        self._discard_max = discard_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with a bounded body."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(
-            receive, self._larger.get(scope["path"], self._limits.body_bytes_max), self._limits.body_seconds_max
-        )
+        body = _Body(receive, self._larger.get(scope["path"], self._bytes_max), self._seconds_max)
+        body.discard_max = self._discard_max
         body.declared = _declared(scope)
         await self._app(scope, body.receive, send)
 
@@ -40,11 +55,13 @@ class _Body:
         self._seen = 0
         self._complete = False
         self.declared = 0
+        self.discard_max = 0
 
     async def receive(self) -> Message:
         if self._complete:
             return await self._receive()
         if self.declared > self._bytes_max:
+            await self._discard()
             raise HTTPException(413)
         clock = asyncio.get_running_loop().time
         begun = clock()
@@ -58,8 +75,17 @@ class _Body:
             self._seen += len(message.get("body", b""))
             self._complete = not message.get("more_body", False)
             if self._seen > self._bytes_max:
+                await self._discard()
                 raise HTTPException(413)
         return message
+
+    async def _discard(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                while not self._complete and self._seen <= self.discard_max:
+                    message = await self._receive()
+                    self._seen += len(message.get("body", b""))
+                    self._complete = not message.get("more_body", False)
 
 
 def _declared(scope: Scope) -> int:

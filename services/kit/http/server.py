@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An ASGI app on uvicorn in our loop: no signal handlers, no lifespan, no access log of its own, everything bounded."""
+"""An ASGI app on uvicorn in our loop: no signal handlers, no lifespan, no access log of its own, everything bounded.
+
+With an identity every client must show a certificate of our root; see `peers.py` for what the app then finds in its scope.
+"""
 
 import asyncio
 import contextlib
@@ -9,7 +12,9 @@ from typing import Any, Final
 
 import uvicorn
 
+from services.kit.certificates import Identity
 from services.kit.errors import StartupError
+from services.kit.http.peers import PeerProtocol
 
 _REQUESTS_MAX: Final = 1000
 _HEADER_BYTES_MAX: Final = 32 * 1024
@@ -19,17 +24,21 @@ _BACKLOG: Final = 512
 
 
 class HttpServer:
-    """One HTTP port. `start`, then `drain`."""
+    """One HTTP port. `start`, then `drain`. `shared`: other processes of the service listen on it too."""
 
-    def __init__(self, app: Any, host: str, port: int) -> None:
+    def __init__(
+        self, app: Any, host: str, port: int, *, identity: Identity | None = None, shared: bool = False
+    ) -> None:
         self._address = (host, port)
+        self._shared = shared
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 app,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
-                http="h11",
+                http="h11" if identity is None else PeerProtocol,
+                ssl_context_factory=None if identity is None else lambda *_: identity.server_context(),
                 ws="none",
                 server_header=False,
                 proxy_headers=False,  # an address that the client may choose is nobody's
@@ -44,7 +53,7 @@ class HttpServer:
 
     async def start(self) -> int:
         """Open the port and serve; give the port. Raises StartupError where it can't be had."""
-        listener = _listening(*self._address)
+        listener = _listening(*self._address, shared=self._shared)
         self.port = int(listener.getsockname()[1])
         self._task = asyncio.create_task(self._uvicorn.serve(sockets=[listener]), name="http")
         begun = asyncio.create_task(self._uvicorn.begun.wait())
@@ -85,11 +94,11 @@ class _Uvicorn(uvicorn.Server):
         self.begun.set()
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listening(host: str, port: int, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(_BACKLOG)
     except OSError as error:
