@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 
 from tongban.exchange.v1 import exchange_service_pb2_grpc as doors
+from tongban.exchange.v1.corrections_service_pb2_grpc import add_CorrectionServiceServicer_to_server
 from tongban.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 
 from services.exchange.adapters.kinds import adapters as known_adapters
@@ -14,14 +15,15 @@ from services.exchange.adapters.watched import watched
 from services.exchange.clients import MembersClient, PersonsClient, StepsClient
 from services.exchange.config import Settings
 from services.exchange.domain.xroad import instance_of
-from services.exchange.events import ALL_TOPICS, TOPICS, ExchangeEvents, RulebookEvents, encode
+from services.exchange.events import ALL_TOPICS, TOPICS, CorrectionEvents, ExchangeEvents, RulebookEvents, encode
 from services.exchange.rest.xroad import XroadDoor
 from services.exchange.rest.xroad.meta import MetaCalls
 from services.exchange.rest.xroad.services import ResourceCalls
-from services.exchange.rpc import CatalogueRpc, ConnectorRpc, ExchangeRpc
+from services.exchange.rpc import CatalogueRpc, ConnectorRpc, CorrectionRpc, ExchangeRpc
 from services.exchange.service.broker import Broker
 from services.exchange.service.catalogue import CatalogueService
 from services.exchange.service.connectors import ConnectorHub
+from services.exchange.service.corrections import ClaimService, Disputes, RecallService
 from services.exchange.service.grants import GrantService
 from services.exchange.service.ports import Adapters, Persons, Steps
 from services.exchange.service.providers import Limits, Providers
@@ -88,7 +90,9 @@ async def running(
         people = PersonsClient(runtime.peer("identity")) if persons is None else persons
         subjects = Subjects(people, store, monotonic=time.monotonic)
         broker = Broker(subjects, quotas, providers)
-        queries = QueryService(store, rulebook, subjects, broker, clock=runtime.clock)
+        disputes = Disputes(store, clock=runtime.clock)
+        await disputes.refresh()
+        queries = QueryService(store, rulebook, subjects, broker, disputes=disputes, clock=runtime.clock)
         answering = StepService(
             store,
             rulebook,
@@ -103,23 +107,37 @@ async def running(
         deadlines = Deadlines(store, published())
         limits = read_limits(settings.limits)
         logs.get_logger().info("limits_read", unverified=limits.unverified())
+        recalls = RecallService(
+            store, subjects, deadlines, limits, clock=runtime.clock, recall_days=settings.recall_days
+        )
+        claims = ClaimService(
+            store,
+            subjects,
+            recalls=recalls,
+            disputes=disputes,
+            deadlines=deadlines,
+            limits=limits,
+            clock=runtime.clock,
+        )
         yield App(
             name="exchange",
             rpc=[
                 (doors.add_ExchangeServiceServicer_to_server, ExchangeRpc(queries, answering)),
                 (doors.add_CatalogueServiceServicer_to_server, CatalogueRpc(catalogue, grants)),
                 (doors.add_ConnectorServiceServicer_to_server, ConnectorRpc(hub, rulebook)),
+                (add_CorrectionServiceServicer_to_server, CorrectionRpc(claims, recalls)),
                 (add_LedgerServiceServicer_to_server, LedgerRpc(store.ledger)),
             ],
             store=store,
             routes=ExchangeEvents(answering).routes,
             topics=TOPICS,
-            hears_all=RulebookEvents(rulebook).routes,
+            hears_all={**RulebookEvents(rulebook).routes, **CorrectionEvents(disputes).routes},
             all_topics=ALL_TOPICS,
             background=[
                 partial(keep_fresh, rulebook, age_seconds_max=settings.grants_age_seconds_max),
                 partial(keep_clean, answering),
                 deadlines.run,
+                disputes.keep,
             ],
             http=_xroad(settings, runtime, store, rulebook, queries),
             http_host=settings.http_host,

@@ -49,3 +49,9 @@ class Settings(Common, frozen=True):
         default=Path(__file__).parent / "limits",
         description="Folder of how long the parties have (*.yaml), by jurisdiction.",
     )
+    recall_days: int = Field(
+        default=1095,
+        ge=1,
+        le=36_500,
+        description="Days before a correction within which receivers of the value are called back.",
+    )

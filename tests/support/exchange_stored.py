@@ -8,6 +8,7 @@ from pathlib import Path
 
 from services.exchange.events import encode
 from services.exchange.store import ExchangeStore
+from services.kit.clock import Clock
 from services.kit.crypto import Keyring, SigningKey
 from tests.support.exchange_world import NOW
 
@@ -26,12 +27,14 @@ class Resources:
     settings: Settings
     keyring: Keyring
     signing_key: SigningKey
-
-    @staticmethod
-    def clock() -> datetime:
-        return NOW
+    clock: Clock
 
 
-def opened(url: str, folder: Path) -> AbstractAsyncContextManager[ExchangeStore]:
-    resources = Resources(Settings(url), Keyring.open(folder / "keys"), SigningKey.open(folder / "keys", "ledger"))
+def standing() -> datetime:
+    return NOW
+
+
+def opened(url: str, folder: Path, *, clock: Clock = standing) -> AbstractAsyncContextManager[ExchangeStore]:
+    keys = folder / "keys"
+    resources = Resources(Settings(url), Keyring.open(keys), SigningKey.open(keys, "ledger"), clock)
     return ExchangeStore.open(resources, encode=encode)

@@ -2,7 +2,7 @@
 """The exchange's use cases around a store in memory, with providers and persons that a test puts in."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,8 @@ from services.exchange.domain.resource import Resource, ResourceField, Sensitivi
 from services.exchange.domain.settings import AdapterKind, ConnectorSettings
 from services.exchange.service.broker import Broker
 from services.exchange.service.catalogue import CatalogueService
+from services.exchange.service.corrections import Disputes
+from services.exchange.service.corrections.ports import Dispute
 from services.exchange.service.grants import CreateGrant, GrantService
 from services.exchange.service.ports import Adapter
 from services.exchange.service.providers import Limits, Providers
@@ -156,6 +158,19 @@ class ProviderFake:
         self.closed += 1
 
 
+class NothingDisputed:
+    """Where nobody disputes anything."""
+
+    def pseudonym(self, subject_id: str) -> str:
+        return subject_id
+
+    async def disputes_since(self, moment: datetime | None) -> Sequence[Dispute]:  # noqa: ARG002 - a stand-in
+        return []
+
+    async def dispute(self, correction_id: str) -> Dispute | None:  # noqa: ARG002 - a stand-in
+        return None
+
+
 @dataclass
 class StepsFake:
     """Inputs of steps."""
@@ -193,7 +208,10 @@ class World:
         broker = Broker(subjects, self.quotas, self.providers)
         self.catalogue = CatalogueService(self.store, self.rulebook, clock=self.clock, region="990100")
         self.grants = GrantService(self.store, self.rulebook, clock=self.clock)
-        self.queries = QueryService(self.store, self.rulebook, subjects, broker, clock=self.clock)
+        self.disputes = Disputes(NothingDisputed(), clock=self.clock)
+        self.queries = QueryService(
+            self.store, self.rulebook, subjects, broker, disputes=self.disputes, clock=self.clock
+        )
         self.answering = StepService(
             self.store, self.rulebook, subjects, broker, self.steps, clock=self.clock, answer_days=30
         )

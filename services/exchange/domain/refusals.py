@@ -94,6 +94,34 @@ class RegionNotServed(Refusal):
     """This node serves its own region; the resource belongs to another."""
 
 
+class CorrectionNotFound(NotFound):
+    """There is no such correction, or it is none of the caller's business."""
+
+
+class CorrectionNotOpen(Refusal):
+    """It was answered or withdrawn before."""
+
+
+class CorrectionOpenAlready(Refusal):
+    """The claimant disputes this very value already."""
+
+    code = Code.ALREADY_EXISTS
+
+
+class TooManyCorrections(Refusal):
+    """The claimant has as many open corrections as one may have."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
+class RecallNotFound(NotFound):
+    """There is no such recall of the calling agency."""
+
+
+class RecallAcknowledged(Refusal):
+    """It was acknowledged before."""
+
+
 def retry_helps(refusal: Refusal) -> bool:
     """Tell whether a step refused so may succeed later without anybody changing the case."""
     return isinstance(refusal, ProviderUnavailable | ProviderBusy | ProviderAnswerInvalid | QuotaExceeded)

@@ -3,6 +3,7 @@
 
 from services.exchange.rpc.catalogue import CatalogueRpc
 from services.exchange.rpc.connector import ConnectorRpc
+from services.exchange.rpc.corrections import CorrectionRpc
 from services.exchange.rpc.exchange import ExchangeRpc
 
-__all__ = ["CatalogueRpc", "ConnectorRpc", "ExchangeRpc"]
+__all__ = ["CatalogueRpc", "ConnectorRpc", "CorrectionRpc", "ExchangeRpc"]

@@ -39,6 +39,7 @@ class ExchangeRpc(exchange_service_pb2_grpc.ExchangeServiceServicer):
             grant_id=answer.grant_id,
             provider=answer.provider,
             receipt=answer.receipt.to_wire(),
+            disputed=answer.disputed,
         )
         response.answer_time.FromDatetime(answer.answer_time)
         return response
@@ -58,6 +59,7 @@ class ExchangeRpc(exchange_service_pb2_grpc.ExchangeServiceServicer):
             fields=answer.fields,
             grant_id=answer.grant_id,
             receipt=answer.receipt.to_wire(),
+            disputed=answer.disputed,
         )
 
     async def GetAnswer(self, request: pb.GetAnswerRequest, context: Context) -> pb.GetAnswerResponse:

@@ -11,6 +11,7 @@ from services.exchange.domain.inquiry import Query, Subject, SubjectKind, Verifi
 from services.exchange.domain.permit import Permit
 from services.exchange.domain.refusals import NotOwnRecord
 from services.exchange.service.broker import Broker
+from services.exchange.service.corrections.disputes import Disputes
 from services.exchange.service.ports import Store
 from services.exchange.service.rulebook import Rulebook
 from services.exchange.service.subjects import Subjects
@@ -31,6 +32,7 @@ class Answered:
     provider: str
     answer_time: datetime
     receipt: Receipt
+    disputed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +43,27 @@ class Verified:
     fields: dict[str, bool]
     grant_id: str
     receipt: Receipt
+    disputed: tuple[str, ...] = ()
 
 
 class QueryService:
     """Brokers questions between agencies, and residents' questions about themselves."""
 
-    def __init__(self, store: Store, rulebook: Rulebook, subjects: Subjects, broker: Broker, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rulebook: Rulebook,
+        subjects: Subjects,
+        broker: Broker,
+        *,
+        disputes: Disputes,
+        clock: Clock,
+    ) -> None:
         self._store = store
         self._rulebook = rulebook
         self._subjects = subjects
         self._broker = broker
+        self._disputes = disputes
         self._clock = clock
 
     async def query(self, query: Query, caller: Caller) -> Answered:
@@ -82,7 +95,8 @@ class QueryService:
             if values is None:
                 raise NotFound("The provider has no record of the subject.")
             receipt = await entry.answered(fields=permit.fields, digest=self._store.digest(canonical(values)))
-        return Answered(values, permit.grant_id, permit.resource.provider, self._clock(), receipt)
+        disputed = self._disputes.among(query.resource, leaf.subject_id, permit.fields)
+        return Answered(values, permit.grant_id, permit.resource.provider, self._clock(), receipt, disputed)
 
     async def verify(self, question: Verification, caller: Caller) -> Verified:
         """Compare values with the record. No record matches nothing: whether there is one is not told."""
@@ -105,7 +119,8 @@ class QueryService:
             )
             fields = compare(question.values, found or {})
             receipt = await entry.answered(fields=names, digest=self._store.digest(canonical(fields)))
-        return Verified(all(fields.values()), fields, permit.grant_id, receipt)
+        disputed = self._disputes.among(question.resource, leaf.subject_id, names)
+        return Verified(all(fields.values()), fields, permit.grant_id, receipt, disputed)
 
     async def _leaf(self, asked: Access, subject: Subject, permit: Permit) -> Access:
         subject_id = await self._subjects.subject_id(subject, purpose=asked.purpose, case_id=asked.case_id)

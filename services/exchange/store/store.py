@@ -9,6 +9,7 @@ from services.exchange.domain.inquiry import KeptAnswer
 from services.exchange.domain.refusals import AnswerNotFound, ResourceNotFound
 from services.exchange.domain.resource import Resource
 from services.exchange.store import rows
+from services.exchange.store.corrections import CorrectionReads
 from services.exchange.store.grants import GrantReads
 from services.exchange.store.tables import kept_answer, metadata, resource
 from services.exchange.store.tx import ExchangeTx
@@ -17,7 +18,7 @@ from services.kit.paging import Page, decode_token, encode_token
 from services.kit.store import Store
 
 
-class ExchangeStore(GrantReads, NeighborReads, Store[ExchangeTx]):
+class ExchangeStore(CorrectionReads, GrantReads, NeighborReads, Store[ExchangeTx]):
     """One database: catalogue, grants, counts, answers, and the kit's outbox, guard and ledger."""
 
     service = "exchange"
@@ -27,6 +28,10 @@ class ExchangeStore(GrantReads, NeighborReads, Store[ExchangeTx]):
     def digest(self, payload: bytes) -> str:
         """Give the keyed digest of an answer."""
         return self.keyring.digest(payload)
+
+    def pseudonym(self, subject_id: str) -> str:
+        """Give the ledger's name of a subject."""
+        return self.keyring.pseudonym(subject_id)
 
     def subject_mark(self, kind: str, value: str) -> str:
         """Give the keyed mark of a number or code."""

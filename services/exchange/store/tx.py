@@ -9,12 +9,13 @@ from services.exchange.domain.inquiry import KeptAnswer
 from services.exchange.domain.refusals import ResourceNotFound
 from services.exchange.domain.resource import Resource
 from services.exchange.store import rows
+from services.exchange.store.corrections import CorrectionRows
 from services.exchange.store.grants import GrantRows
 from services.exchange.store.tables import kept_answer, resource
 from services.kit.store import Tx
 
 
-class ExchangeTx(GrantRows, Tx):
+class ExchangeTx(CorrectionRows, GrantRows, Tx):
     """Rows of the exchange, beside the kit's guard, outbox and ledger."""
 
     async def find_resource(self, code: str) -> Resource | None:

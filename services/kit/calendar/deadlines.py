@@ -50,6 +50,9 @@ class Rung:
     reckoned: Reckoning
 
 
+Transaction = Any
+"""The service's own `Tx`, which its use cases know by a protocol of theirs."""
+
 Reaction = Callable[[Any, Rung], Awaitable[None]]
 """What a service does about a bell, in the transaction that notes it (the first argument: the service's own Tx)."""
 
@@ -73,7 +76,7 @@ class Deadlines:
             raise ValueError(f"Two react to {kind}.")
         self._reactions[kind] = reaction
 
-    async def start(self, tx: Tx, kind: str, owner: str, terms: Terms, at: datetime) -> Reckoning:
+    async def start(self, tx: Transaction, kind: str, owner: str, terms: Terms, at: datetime) -> Reckoning:
         """Start one; a second start of the same one counts anew, as if the first had not been."""
         deadline = Deadline.started(terms, at)
         row, reckoned = self._row(deadline)
@@ -81,12 +84,12 @@ class Deadlines:
         await tx.connection.execute(statement.on_conflict_do_update(index_elements=["kind", "owner"], set_=row))
         return reckoned
 
-    async def change(self, tx: Tx, kind: str, owner: str, change: Callable[[Deadline], Deadline]) -> Reckoning:
+    async def change(self, tx: Transaction, kind: str, owner: str, change: Callable[[Deadline], Deadline]) -> Reckoning:
         """Change one: `change` is e.g. `lambda each: each.pause(now, why)`.
 
         Raises:
             DeadlineNotFound: it was never started.
-            VersionConflict: it has run out and that was not told yet, so what the change would mean is open: repeat.
+            VersionConflict: its bell rings right now, or it has run out and that was not told yet: repeat.
             DeadlineNotRunning, DeadlineNotPaused, ExtensionNotAllowed: the deadline refuses.
         """
         before = await self._read(tx, kind, owner)
@@ -101,11 +104,11 @@ class Deadlines:
             raise VersionConflict("The deadline has just run out; repeat when that is told.", retry_after_seconds=1.0)
         return await self._write(tx, kind, owner, after)
 
-    async def meet(self, tx: Tx, kind: str, owner: str, at: datetime) -> Reckoning:
+    async def meet(self, tx: Transaction, kind: str, owner: str, at: datetime) -> Reckoning:
         """What was awaited has happened."""
         return await self.change(tx, kind, owner, lambda each: each.meet(at))
 
-    async def withdraw(self, tx: Tx, kind: str, owner: str, at: datetime) -> Reckoning:
+    async def withdraw(self, tx: Transaction, kind: str, owner: str, at: datetime) -> Reckoning:
         """Nothing is awaited any more, whether it has run out or not."""
         before = await self._read(tx, kind, owner)
         return await self._write(tx, kind, owner, before.withdraw(at))
@@ -190,11 +193,14 @@ class Deadlines:
         return (await tx.connection.execute(asked)).mappings().first()
 
     async def _read(self, tx: Tx, kind: str, owner: str) -> Deadline:
-        asked = select(self._table).where(*self._is(kind, owner)).with_for_update()
-        row = (await tx.connection.execute(asked)).mappings().first()
-        if row is None:
+        """Lock it, without waiting: a bell that rings locks first the deadline and then its owner, a use case the other way round."""
+        asked = select(self._table).where(*self._is(kind, owner))
+        row = (await tx.connection.execute(asked.with_for_update(skip_locked=True))).mappings().first()
+        if row is not None:
+            return deadline_from(dict(row))
+        if (await tx.connection.execute(asked)).first() is None:
             raise DeadlineNotFound("There is no such deadline.")
-        return deadline_from(dict(row))
+        raise VersionConflict("The deadline's bell is just ringing; repeat.", retry_after_seconds=1.0)
 
     async def _write(self, tx: Tx, kind: str, owner: str, deadline: Deadline) -> Reckoning:
         row, reckoned = self._row(deadline)

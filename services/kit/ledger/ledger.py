@@ -219,6 +219,11 @@ class Ledger:
         rows = tuple(await self._proven(leaves)) if leaves else ()
         return Page(rows=rows, next_token=encode_token(before=leaves[-1].index) if more else "")
 
+    async def leaves_about(self, subject: str, *, before: int | None = None, limit: int = LEAVES_MAX) -> list[Leaf]:
+        """The newest leaves about one pseudonym, below `before`, without proofs: for a service that asks who knew what."""
+        async with self._book.reading() as connection:
+            return await self._rows.leaves_of(connection, subject, before=before, limit=min(limit, LEAVES_MAX))
+
     async def leaves(self, from_index: int = 0, limit: int = 0, case_id: str = "") -> tuple[tuple[Leaf, ...], int]:
         """Leaves in order of index, and the index to go on from (the tree size at the end)."""
         limit = min(limit or 200, LEAVES_MAX)

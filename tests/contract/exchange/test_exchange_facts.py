@@ -4,8 +4,17 @@
 import pytest
 from google.protobuf.message import Message
 from tongban.events.v1 import steps_pb2
+from tongban.exchange.v1 import corrections_events_pb2 as corrections
 from tongban.exchange.v1 import exchange_events_pb2 as pb
 
+from services.exchange.domain.corrections import (
+    CaseUsedCorrectedValue,
+    CorrectionChanged,
+    CorrectionClockRang,
+    CorrectionState,
+    Duty,
+    RecallIssued,
+)
 from services.exchange.domain.grant import GrantChanged
 from services.exchange.domain.inquiry import StepAnswered, StepOutcome
 from services.exchange.domain.resource import ResourceChanged
@@ -30,6 +39,30 @@ RECORDED: list[tuple[object, type[Message], str, str]] = [
         steps_pb2.StepAnswered,
         "c-1",
         "0a03632d3112056665746368180120032a1450524f56494445525f554e415641494c41424c45",
+    ),
+    (
+        CorrectionChanged("k-1", "307002/000001", "address", "11990100000001046G", CorrectionState.CONFIRMED),
+        corrections.CorrectionChanged,
+        "k-1",
+        "0a036b2d31120d3330373030322f3030303030311a076164647265737322123131393930313030303030303031303436472802",
+    ),
+    (
+        RecallIssued("k-1", "1299010000000102XJ", "307002/000001", "address"),
+        corrections.RecallIssued,
+        "k-1",
+        "0a036b2d31121231323939303130303030303030313032584a1a0d3330373030322f303030303031220761646472657373",
+    ),
+    (
+        CaseUsedCorrectedValue("c-1", "k-1", "307002/000001", "address"),
+        corrections.CaseUsedCorrectedValue,
+        "c-1",
+        "0a03632d3112036b2d311a0d3330373030322f303030303031220761646472657373",
+    ),
+    (
+        CorrectionClockRang("k-1", "1299010000000102XJ", Duty.ACKNOWLEDGE, "escalation", 2),
+        corrections.CorrectionClockRang,
+        "k-1",
+        "0a036b2d31121231323939303130303030303030313032584a180220032802",
     ),
 ]
 

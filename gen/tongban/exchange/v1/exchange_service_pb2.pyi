@@ -140,6 +140,7 @@ class QueryResponse(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     ANSWER_TIME_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    DISPUTED_FIELD_NUMBER: _builtins.int
     grant_id: _builtins.str
     """The grant that allowed it."""
     provider: _builtins.str
@@ -156,6 +157,10 @@ class QueryResponse(_message.Message):
     def receipt(self) -> _ledger_pb2.Receipt:
         """The ledger leaf of this answer."""
 
+    @_builtins.property
+    def disputed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the fields above whose value is disputed now: whoever holds valid proof is served on the proof."""
+
     def __init__(
         self,
         *,
@@ -164,10 +169,11 @@ class QueryResponse(_message.Message):
         provider: _builtins.str = ...,
         answer_time: _timestamp_pb2.Timestamp | None = ...,
         receipt: _ledger_pb2.Receipt | None = ...,
+        disputed: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "receipt", b"receipt", "values", b"values"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "grant_id", b"grant_id", "provider", b"provider", "receipt", b"receipt", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_time", b"answer_time", "disputed", b"disputed", "grant_id", b"grant_id", "provider", b"provider", "receipt", b"receipt", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -265,6 +271,7 @@ class VerifyResponse(_message.Message):
     FIELDS_FIELD_NUMBER: _builtins.int
     GRANT_ID_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    DISPUTED_FIELD_NUMBER: _builtins.int
     matched: _builtins.bool
     """True where every value matched."""
     grant_id: _builtins.str
@@ -277,6 +284,10 @@ class VerifyResponse(_message.Message):
     def receipt(self) -> _ledger_pb2.Receipt:
         """The ledger leaf of this answer."""
 
+    @_builtins.property
+    def disputed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the fields above whose value is disputed now: a mismatch may be the record's fault."""
+
     def __init__(
         self,
         *,
@@ -284,10 +295,11 @@ class VerifyResponse(_message.Message):
         fields: _abc.Mapping[_builtins.str, _builtins.bool] | None = ...,
         grant_id: _builtins.str = ...,
         receipt: _ledger_pb2.Receipt | None = ...,
+        disputed: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fields", b"fields", "grant_id", b"grant_id", "matched", b"matched", "receipt", b"receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disputed", b"disputed", "fields", b"fields", "grant_id", b"grant_id", "matched", b"matched", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,10 +9,14 @@ from tongban.gateway.v1.gateway_pb2 import STEP_KIND_FETCH
 from services.exchange.domain.grant import GrantChanged
 from services.exchange.domain.inquiry import StepAnswered, StepOutcome
 from services.exchange.domain.resource import ResourceChanged
+from services.exchange.events import corrections
+from services.exchange.events.corrections import CorrectionEvents
 from services.exchange.service.rulebook import Rulebook
 from services.exchange.service.steps import AnswerStep, StepService
 from services.kit.consumer import Routes
 from services.kit.envelope import Envelope, Outgoing
+
+__all__ = ["ALL_TOPICS", "TOPICS", "CorrectionEvents", "ExchangeEvents", "RulebookEvents", "encode"]
 
 TOPICS = ("tongban.gateway.events.v1",)
 ALL_TOPICS = ("tongban.exchange.events.v1",)
@@ -34,7 +38,10 @@ def encode(fact: object) -> Outgoing:
             return Outgoing(message, key=grant_id)
         case StepAnswered():
             return Outgoing(_step_answered(fact), key=fact.case_id, correlation=fact.case_id)
-    raise TypeError(f"{type(fact).__name__} is no fact of the exchange.")
+    outgoing = corrections.encoded(fact)
+    if outgoing is None:
+        raise TypeError(f"{type(fact).__name__} is no fact of the exchange.")
+    return outgoing
 
 
 def _step_answered(fact: StepAnswered) -> steps_pb2.StepAnswered:
