@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, delete, select
+from sqlalchemy import BigInteger, Column, ColumnElement, Row, any_, bindparam, delete, not_, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.exc import InvalidRequestError
 
 from services.kit.envelope import Envelope, pack, service_topic
 from services.kit.errors import Unavailable
@@ -35,7 +37,7 @@ class Relay:
         self._store = store
         self._eventlog = eventlog
         self._table = store.tables.outbox
-        self._delete = store.prepared(delete(self._table).where(self._table.c.id == bindparam("sent")), "sent")
+        self._sent = _among(self._table.c.id, store.dialect)
         self._topic = service_topic(store.service)
         self._source = f"/tongban/{store.service}"
         self._cleaned = 0.0
@@ -89,23 +91,22 @@ class Relay:
                         async with asyncio.timeout(FORGET_SECONDS if sent else POLL_SECONDS):
                             await grown.wait()
         finally:
-            with contextlib.suppress(Unavailable, TimeoutError):
+            # A statement that the cancellation cut has taken its connection along.
+            with contextlib.suppress(Unavailable, TimeoutError, InvalidRequestError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self._forget(lead, sent)
 
     async def _unsent(self, lead: Lead, sent: Sequence[int]) -> Sequence[Row[*tuple[Any, ...]]]:
         """What has waited longest."""
-        query = select(self._table).order_by(self._table.c.id).limit(BATCH_MAX)
-        if sent:
-            query = query.where(self._table.c.id.not_in(sent))
+        query = select(self._table).where(not_(self._sent)).order_by(self._table.c.id).limit(BATCH_MAX)
         async with lead.reading() as connection:
-            return (await connection.execute(query)).all()
+            return (await connection.execute(query, {"sent": sent})).all()
 
     async def _forget(self, lead: Lead, sent: Sequence[int]) -> None:
         """By id, not by range: on PostgreSQL a lower id may be committed later."""
         if sent:
             async with lead.changing() as connection:
-                await self._delete.many(connection, [(id,) for id in sent])
+                await connection.execute(delete(self._table).where(self._sent), {"sent": sent})
 
     async def _clean(self, lead: Lead) -> None:
         """Once an hour, forget ids seen more than a month ago: nobody repeats a request after so long."""
@@ -131,3 +132,10 @@ class Relay:
             topic=self._topic,
         )
         return pack(envelope, row.value)
+
+
+def _among(id: Column[Any], dialect: str) -> ColumnElement[bool]:
+    """Whether a row is one of `sent`: an array where the database has them, since a text of a thousand ids costs more than its rows."""
+    if dialect == "postgresql":
+        return id == any_(bindparam("sent", type_=ARRAY(BigInteger)))
+    return id.in_(bindparam("sent", expanding=True))
