@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from services.kit.clock import Clock, utc_now
 from services.kit.errors import StartupError
 from services.kit.http import HttpServer
 from services.kit.ids import derived_id
+from services.kit.ledger.witness import Witness
 from services.kit.logs import get_logger
 from services.kit.rpc.peer import Peer
 from services.kit.telemetry import Telemetry
@@ -44,6 +46,8 @@ from services.kit.telemetry import Telemetry
 log = get_logger()
 
 _TASKS_ONLY: tuple[type[Department], ...] = (Hospital, DiseaseControl, HumanResources, Tax, Health)
+_LEDGERS = ("identity", "licenses", "exchange")
+_WITNESSES = ("health", "tax")
 READY = "ready"
 _REGISTER_SECONDS = 10.0
 _DRAIN_SECONDS = 1.0
@@ -100,6 +104,8 @@ class _Opening:
             await self._open(kind(register, self._clock))
         police = await self._police()
         await self._medical_insurance()
+        for key in _WITNESSES:
+            await self._witness(key)
         rest_port, api_key = await self._civil_affairs()
         resources = catalogue.resources(
             self._agencies,
@@ -136,6 +142,13 @@ class _Opening:
         port = await server.start()
         self._stack.push_async_callback(server.drain, _DRAIN_SECONDS)
         return port, api_key
+
+    async def _witness(self, key: str) -> None:
+        """Let a department co-sign the heads of every ledger."""
+        identity = Identity.open(self._settings.pki, _spiffe_id(self._agencies[key]))
+        peers = {log: await self._peer(log, key) for log in _LEDGERS}
+        witness = Witness(peers, identity, self._settings.data / "witness" / key, clock=self._clock)
+        self._background.append(partial(witness.run, self._settings.witness_seconds))
 
     async def _open(self, department: Department) -> None:
         await department.load(self._city)

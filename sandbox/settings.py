@@ -20,6 +20,7 @@ class Settings(BaseModel):
     data: Path = Field(description="Folder of the registers; one file per department.")
     pki: Path = Field(description="Folder of the certificates: agencies/<USCC> and operators/<operator>.")
     identity: str = Field(description="host:port of identity.")
+    licenses: str = Field(description="host:port of licenses.")
     exchange: str = Field(description="host:port of exchange.")
     gateway: str = Field(description="host:port of the gateway's gRPC door.")
     operator: str = Field(default="platform", description="Name of the operator whose certificate seeds the platform.")
@@ -33,6 +34,9 @@ class Settings(BaseModel):
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_file: str = Field(default="", description="File that log lines are appended to; empty for standard error.")
+    witness_seconds: float = Field(
+        default=30, gt=0, le=3600, description="How often two departments look at the ledgers and co-sign their heads."
+    )
     with_parent: bool = Field(default=False, description="End when standard input does: when the starter is gone.")
 
     @classmethod

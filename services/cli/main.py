@@ -126,17 +126,51 @@ def ledger_export(
     ledgers.export_all(Options.read(), profile, out)
 
 
+@ledger.command("archive")
+def ledger_archive(
+    out: Annotated[Path, typer.Option(help="Folder for <ledger>/<from>-<to>.jsonl.gz.")] = Path("ledgers"),
+    leaves: Annotated[int, typer.Option(min=256, help="Leaves in a segment; a power of two.")] = 65_536,
+    *,
+    drop: Annotated[bool, typer.Option("--drop", help="Let the ledgers forget bodies older than three years.")] = False,
+    profile: ProfileOption = Profile.EMBEDDED,
+) -> None:
+    """Write the finished ranges of the ledgers as segments that prove themselves."""
+    from services.cli import ledgers  # noqa: PLC0415
+
+    if leaves & (leaves - 1):
+        raise StartupError("A segment has a power of two of leaves.")
+    ledgers.archive_all(Options.read(), profile, out, leaves=leaves, drop=drop)
+
+
 @ledger.command("verify")
 def ledger_verify(
-    path: Annotated[Path, typer.Argument(help="An export, or a folder of them.")],
+    path: Annotated[Path, typer.Argument(help="An export or a segment, or a folder of them.")],
     key: Annotated[
         Path | None, typer.Option(help="File with the ledger's public key (JWK) as you know it from elsewhere.")
     ] = None,
+    root: Annotated[Path | None, typer.Option(help="Certificate of the authority that issues witnesses' own.")] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Folder of what earlier runs proved: this one goes on from there, and adds to it."),
+    ] = None,
+    subject: Annotated[str, typer.Option(help="A pseudonym whose leaves are counted.")] = "",
 ) -> None:
-    """Check an export offline: every leaf, every proof, every signed head. Exit code 1 where one does not hold."""
+    """Check offline: every leaf, every proof, every signed head, every cosignature. Exit code 1 where one does not hold."""
     from services.cli import ledgers  # noqa: PLC0415
 
-    raise typer.Exit(ledgers.verify(path, key))
+    raise typer.Exit(ledgers.verify(path, key, root, state, subject))
+
+
+@ledger.command("prove")
+def ledger_prove(
+    leaf: Annotated[Path, typer.Argument(help="File with the body of the leaf, as the ledger gives it.")],
+    content: Annotated[Path, typer.Argument(help="File with the content that was answered, canonical JSON.")],
+    blinding: Annotated[str, typer.Option(help="From the receipt of the answer, hexadecimal.")],
+) -> None:
+    """Check offline that a leaf stands for a content that you hold. Exit code 1 where it does not."""
+    from services.cli import ledgers  # noqa: PLC0415
+
+    raise typer.Exit(ledgers.prove(leaf, content, blinding))
 
 
 @ca.command("init")

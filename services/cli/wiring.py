@@ -118,6 +118,7 @@ class Wiring:
             pki=self.folder.pki,
             identity=self.ports.address("identity"),
             exchange=self.ports.address("exchange"),
+            licenses=self.ports.address("licenses"),
             gateway=self.ports.address("gateway"),
             operator=OPERATOR,
             rest_host=self.ports.host,

@@ -40,7 +40,7 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
         clock, digest = runtime.clock, runtime.keyring.digest
         ledger = UseLedger(store.ledger)
         persons = PersonsService(store, ledger, clock=clock, new_id=new_id, digest=digest)
-        verification = VerificationService(store, ledger, clock=clock, digest=digest)
+        verification = VerificationService(store, ledger, clock=clock)
         organizations = OrganizationsService(store, clock=clock, new_id=new_id, digest=digest)
         tokens = TokensService(
             store,

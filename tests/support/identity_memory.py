@@ -173,6 +173,7 @@ class MemoryReceipt:
     log: str
     index: int
     leaf_hash: bytes
+    blinding: bytes = b""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class World:
 
     @cached_property
     def verification(self) -> VerificationService:
-        return VerificationService(self.store, self.ledger, clock=self.clock, digest=digest)
+        return VerificationService(self.store, self.ledger, clock=self.clock)
 
     @cached_property
     def organizations(self) -> OrganizationsService:

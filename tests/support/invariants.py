@@ -28,7 +28,7 @@ from services.cli.wiring import embedded_stores
 from services.kit.envelope import Envelope, service_topic, unpack
 from services.kit.eventlog import Place, Record, Subscription, open_eventlog
 from services.kit.ids import new_id
-from services.kit.ledger.archive import export
+from services.kit.ledger.export import export
 from services.kit.ledger.verify import verify_export
 from services.kit.store.engine import open_engines
 from tests.support.system import System

@@ -167,8 +167,17 @@ class Mesh:
 
 
 @asynccontextmanager
-async def mesh(folder: Path, *, processors: tuple[SpanProcessor, ...] = (), **knobs: Any) -> AsyncIterator[Mesh]:
-    """A server named identity with its own certificate; it asks itself for keys and rights, as identity does."""
+async def mesh(
+    folder: Path,
+    *,
+    processors: tuple[SpanProcessor, ...] = (),
+    doors: tuple[tuple[Callable[[Any, Any], None], object], ...] = (),
+    **knobs: Any,
+) -> AsyncIterator[Mesh]:
+    """A server named identity with its own certificate; it asks itself for keys and rights, as identity does.
+
+    `doors`: what it serves besides.
+    """
     pki = folder / "pki"
     authority = CertificateAuthority.open(pki)
     authority.ensure("spiffe://tongban/service/identity")
@@ -192,6 +201,7 @@ async def mesh(folder: Path, *, processors: tuple[SpanProcessor, ...] = (), **kn
                 (identity_grpc.add_IdentityServiceServicer_to_server, fake),
                 (identity_grpc.add_AgencyServiceServicer_to_server, fake),
                 (identity_grpc.add_TokenServiceServicer_to_server, fake),
+                *doors,
             ]
         )
         await server.start()

@@ -257,7 +257,7 @@ def uses_among(bodies: Iterable[bytes], correction: Correction, *, since: dateti
     The leaves are about the subject already. An agency's own question names it as caller, everything on behalf of one
     (a case's step, a resident's prefill) as that. The provider itself is no receiver.
     """
-    found = (_use(json.loads(body), correction) for body in bodies)
+    found = (_use(json.loads(body), correction) for body in bodies if body)  # an archived one is past every recall
     return tuple(use for use in found if use is not None and since <= use.time <= until)
 
 

@@ -133,7 +133,7 @@ class Store(Protocol):
         """Open a transaction."""
 
     def digest(self, payload: bytes) -> str:
-        """Give the keyed digest of an answer, for its leaf."""
+        """Give the digest of an answer, for its leaf, which blinds it."""
 
     def subject_mark(self, kind: str, value: str) -> str:
         """Give the keyed mark of a number or code, from which neither can be read back."""

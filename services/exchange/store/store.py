@@ -14,6 +14,7 @@ from services.exchange.store.grants import GrantReads
 from services.exchange.store.tables import kept_answer, metadata, resource
 from services.exchange.store.tx import ExchangeTx
 from services.exchange.store.xroad import NeighborReads
+from services.kit.ledger.access import content_digest
 from services.kit.paging import Page, decode_token, encode_token
 from services.kit.store import Store
 
@@ -26,12 +27,12 @@ class ExchangeStore(CorrectionReads, GrantReads, NeighborReads, Store[ExchangeTx
     tx_type = ExchangeTx
 
     def digest(self, payload: bytes) -> str:
-        """Give the keyed digest of an answer."""
-        return self.keyring.digest(payload)
+        """Give the digest of an answer; the ledger blinds it with the person's key."""
+        return content_digest(payload)
 
     def pseudonym(self, subject_id: str) -> str:
         """Give the ledger's name of a subject."""
-        return self.keyring.pseudonym(subject_id)
+        return self.ledger.name(subject_id)
 
     def subject_mark(self, kind: str, value: str) -> str:
         """Give the keyed mark of a number or code."""

@@ -20,7 +20,7 @@ class Use:
     case_id: str = ""
     outcome: str = "answered"
     digest: str = ""
-    """Keyed digest of the answer, so that the leaf and the answer can be held together later."""
+    """Digest of the answer, which the ledger blinds, so that whoever holds the answer can prove it later."""
 
 
 def canonical(members: Mapping[str, object]) -> bytes:

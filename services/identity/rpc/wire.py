@@ -109,4 +109,6 @@ def persona_from_wire(persona: identity_pb2.Persona) -> Persona:
 
 def receipt_to_wire(receipt: Receipt) -> ledger_pb2.Receipt:
     """The leaf that stands for an answer."""
-    return ledger_pb2.Receipt(log=receipt.log, index=receipt.index, leaf_hash=receipt.leaf_hash)
+    return ledger_pb2.Receipt(
+        log=receipt.log, index=receipt.index, leaf_hash=receipt.leaf_hash, blinding=receipt.blinding
+    )

@@ -18,6 +18,7 @@ from services.identity.service.ports import Digest, Ledger, NumberKey, Receipt, 
 from services.kit.caller import Caller
 from services.kit.clock import Clock
 from services.kit.errors import Refusal, Violation
+from services.kit.ledger.access import content_digest
 
 VIOLATIONS_MAX = 20
 """Bad records named in one refusal; whoever sends 500 bad ones learns enough from these."""
@@ -107,7 +108,7 @@ class PersonsService:
                 raise PersonNotFound("No person has this subject id.")
             shown = {name: str(value or "") for name, value in attributes(person).items() if name in fields}
             receipt = await entry.answered(
-                fields=[name for name in PERSONAL_FIELDS if shown.get(name)], digest=self._digest(canonical(shown))
+                fields=[name for name in PERSONAL_FIELDS if shown.get(name)], digest=content_digest(canonical(shown))
             )
         return person, receipt
 

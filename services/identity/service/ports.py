@@ -32,6 +32,10 @@ class Receipt(Protocol):
         """The leaf's place in it."""
 
     @property
+    def blinding(self) -> bytes:
+        """What opens the leaf's digest."""
+
+    @property
     def leaf_hash(self) -> bytes:
         """SHA-256 of the leaf."""
 

@@ -7,10 +7,11 @@ from services.identity.domain.comparison import CheckedClaims, Claims, Compariso
 from services.identity.domain.person import Person
 from services.identity.domain.step import StepAnswered, VerifyStep, step_claims, step_done, step_refused
 from services.identity.domain.use import Use, canonical
-from services.identity.service.ports import Digest, Ledger, Receipt, Store, Tx
+from services.identity.service.ports import Ledger, Receipt, Store, Tx
 from services.kit.caller import Caller
 from services.kit.clock import Clock
 from services.kit.errors import Refusal
+from services.kit.ledger.access import content_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,10 @@ class VerifyPerson:
 class VerificationService:
     """Yes or no per field, never a value; a leaf for each, also for what was refused."""
 
-    def __init__(self, store: Store, ledger: Ledger, *, clock: Clock, digest: Digest) -> None:
+    def __init__(self, store: Store, ledger: Ledger, *, clock: Clock) -> None:
         self._store = store
         self._ledger = ledger
         self._clock = clock
-        self._digest = digest
 
     async def verify(self, query: VerifyPerson, caller: Caller) -> tuple[Comparison, Receipt]:
         """Compares, for a department or a service."""
@@ -99,7 +99,7 @@ class VerificationService:
             use,
             subject_id=person.subject_id if person else "",
             outcome="answered" if comparison.result is MatchResult.MATCH else comparison.result.value,
-            digest=self._digest(answer),
+            digest=content_digest(answer),
         )
 
 

@@ -2,6 +2,7 @@
 """Signed tree heads: on demand for a proof, and on a schedule while the tree grows; each is told as a fact."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from tongban.ledger.v1 import ledger_events_pb2
@@ -12,9 +13,9 @@ from services.kit.errors import Unavailable
 from services.kit.ledger import merkle
 from services.kit.ledger.access import SignedHead, canonical, rfc3339
 from services.kit.ledger.rows import Book, Rows
+from services.kit.ledger.statements import HEAD_TYPE
 from services.kit.logs import get_logger
 
-HEAD_TYPE: Final = "tongban-head+jwt"
 SIGN_EVERY_SECONDS: Final = 60.0
 
 
@@ -51,14 +52,15 @@ class Heads:
             self._newest = newest
             return newest
 
-    async def keep(self) -> None:
-        """Sign a head once a minute while the tree grows."""
+    async def keep(self, also: Callable[[], Awaitable[None]]) -> None:
+        """Sign a head once a minute while the tree grows, and do what else is due then."""
         while True:
             await self._grown.wait()
             await asyncio.sleep(SIGN_EVERY_SECONDS)
             self._grown.clear()
             try:
                 await self.covering(None)
+                await also()
             except Unavailable:
                 self._grown.set()
                 get_logger().warning("ledger_head_delayed", ledger=self._book.service)

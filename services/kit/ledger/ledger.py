@@ -3,8 +3,10 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,15 +15,29 @@ from services.kit.caller import CallerKind, current_caller
 from services.kit.crypto import SigningKey
 from services.kit.errors import NotFound, Refusal, RequestInvalid, Unavailable, Violation
 from services.kit.ledger import merkle
-from services.kit.ledger.access import Access, Entry, Leaf, ProvenLeaf, Receipt, SignedHead, canonical, rfc3339
+from services.kit.ledger.access import (
+    Access,
+    Entry,
+    Leaf,
+    ProvenLeaf,
+    Receipt,
+    SignedHead,
+    Withheld,
+    blinded,
+    canonical,
+    rfc3339,
+)
 from services.kit.ledger.group import GroupCommit
 from services.kit.ledger.heads import Heads
+from services.kit.ledger.keys import REFRESH_SECONDS, Keys
+from services.kit.ledger.orders import Orders
+from services.kit.ledger.own import OwnLeaves, blinding_of
 from services.kit.ledger.rows import Book, Rows
+from services.kit.ledger.search import Searches
+from services.kit.ledger.segments import Segments
+from services.kit.ledger.witnessed import Witnessed
 from services.kit.logs import get_logger
-from services.kit.paging import Page, decode_token, encode_token
 
-PAGE_SIZE = 50
-PAGE_SIZE_MAX = 200
 LEAVES_MAX = 1000
 CLOSE_SECONDS = 2.0
 
@@ -94,6 +110,12 @@ class Ledger:
         self._rows = Rows(book)
         self._group = GroupCommit(book, self._rows)
         self._heads = Heads(book, self._rows, signing_key)
+        self._keys = Keys(book)
+        self.orders = Orders(book)
+        self.own = OwnLeaves(book, self._rows, self._heads, self._keys, self.orders)
+        self.witnessed = Witnessed(book, self._rows)
+        self.searches = Searches(book, self._rows, self._keys, self)
+        self.segments = Segments(book, self._rows)
         self._late: set[asyncio.Task[None]] = set()
 
     @property
@@ -128,37 +150,61 @@ class Ledger:
         self._late.add(task)
         task.add_done_callback(self._ended)
 
-    def entry(self, access: Access) -> Entry:
+    def entry(self, access: Access, *, subject: str = "") -> Entry:
         """The leaf of a use by the current caller, now; a resident who asks appears as a pseudonym too.
+
+        `subject`: the pseudonym of whom it is about, where the subject id is not known.
 
         Raises:
             RequestInvalid: the case has a name that no database takes.
         """
         _must_be_writable(access)
         caller = current_caller()
-        keyring = self._book.keyring
-        subject = keyring.pseudonym(access.subject_id) if access.subject_id else ""
+        persons = self._keys.persons
+        name, key = persons.of(access.subject_id)
+        if not access.subject_id:
+            name = subject
         label = caller.label
         if caller.kind is CallerKind.CITIZEN:
-            label = f"{caller.kind.value}:{keyring.pseudonym(caller.id)}"
-        body = canonical(
-            {
-                "time": rfc3339(self._book.clock()),
-                "operation": access.operation,
-                "actor": caller.actor,
-                "caller": label,
-                "on_behalf_of": access.on_behalf_of,
-                "subject": subject,
-                "purpose": access.purpose,
-                "basis": access.basis,
-                "resource": access.resource,
-                "fields": list(access.fields),
-                "case": access.case_id,
-                "outcome": access.outcome,
-                "digest": access.digest,
-            }
-        )
-        return Entry(body=body, leaf_hash=merkle.leaf_hash(body), subject=subject, case_id=access.case_id)
+            label = f"{caller.kind.value}:{persons.of(caller.id).name}"
+        members: dict[str, object] = {
+            "time": rfc3339(self._book.clock()),
+            "operation": access.operation,
+            "actor": caller.actor,
+            "caller": label,
+            "on_behalf_of": access.on_behalf_of,
+            "subject": name,
+            "purpose": access.purpose,
+            "basis": access.basis,
+            "resource": access.resource,
+            "fields": list(access.fields),
+            "case": access.case_id,
+            "outcome": access.outcome,
+            "digest": "",
+        }
+        blinding = b""
+        if access.digest:
+            blinding = blinding_of(key, members)
+            members["digest"] = blinded(access.digest, blinding)
+        body = canonical(members)
+        return Entry(body, merkle.leaf_hash(body), name, access.case_id, blinding)
+
+    def name(self, subject_id: str) -> str:
+        """What a person is called in this ledger, 64 hexadecimal digits."""
+        return self._keys.persons.of(subject_id).name
+
+    async def erase(self, request_id: str, subject_id: str, basis: str) -> Receipt:
+        """Erase a person's key: afterwards nobody can tell which leaves are about them. The receipt is that of the last leaf by name."""
+        current_caller().must("ledger.erase")
+        access = Access("ledger.erase", subject_id, "erasure", basis, case_id=request_id)
+        async with self._book.transaction() as tx:
+            if await tx.first_sight(request_id):
+                receipt, erased = await self._keys.erase(tx, access)
+            else:
+                [leaf] = await self._rows.leaves_from(tx.connection, 0, 1, request_id)
+                return Receipt(self.log, leaf.index, leaf.leaf_hash)
+        erased.done()
+        return receipt
 
     async def head(self) -> SignedHead:
         """A signed head that covers every durable leaf."""
@@ -177,16 +223,20 @@ class Ledger:
         return self._heads.public_key()
 
     async def inclusion(self, index: int) -> ProvenLeaf:
-        """The leaf with its proof; signs a new head where the last one is older than the leaf.
+        """The leaf with its proof; signs a new head where the last one is older than the leaf, and no witness has signed a later one.
 
         Raises:
             NotFound: no such leaf is durable yet.
         """
         async with self._book.reading() as connection:
             found = await self._rows.leaves(connection, [index])
-        if not found:
-            raise NotFound(f"The ledger {self.log} has no leaf {index}.")
-        return (await self._proven(found))[0]
+            if not found:
+                raise NotFound(f"The ledger {self.log} has no leaf {index}.")
+            head = await self._rows.witnessed_head(connection, index)
+        head = head or await self._heads.covering(index)
+        async with self._book.reading() as connection:
+            [path] = await self._rows.paths(connection, [merkle.inclusion_spans(index, head.tree_size)])
+        return ProvenLeaf(leaf=found[0], path=path, head=head, withheld=None if found[0].body else Withheld())
 
     async def consistency(self, first: int, second: int) -> tuple[bytes, ...]:
         """The proof that the tree of `second` leaves only adds to that of `first`.
@@ -204,25 +254,10 @@ class Ledger:
             spans = merkle.consistency_spans(first, second)
             return (await self._rows.paths(connection, [spans]))[0]
 
-    async def own_leaves(self, subject_id: str, page_size: int = 0, token: str = "") -> Page[ProvenLeaf]:
-        """Every leaf about one person, newest first, each with its proof."""
-        size = min(page_size or PAGE_SIZE, PAGE_SIZE_MAX)
-        before = decode_token(token).get("before") if token else None
-        async with self._book.reading() as connection:
-            leaves = await self._rows.leaves_of(
-                connection,
-                self._book.keyring.pseudonym(subject_id),
-                before=int(before) if before is not None else None,
-                limit=size + 1,
-            )
-        more, leaves = len(leaves) > size, leaves[:size]
-        rows = tuple(await self._proven(leaves)) if leaves else ()
-        return Page(rows=rows, next_token=encode_token(before=leaves[-1].index) if more else "")
-
     async def leaves_about(self, subject: str, *, before: int | None = None, limit: int = LEAVES_MAX) -> list[Leaf]:
         """The newest leaves about one pseudonym, below `before`, without proofs: for a service that asks who knew what."""
         async with self._book.reading() as connection:
-            return await self._rows.leaves_of(connection, subject, before=before, limit=min(limit, LEAVES_MAX))
+            return await self._rows.leaves_of(connection, [subject], before=before, limit=min(limit, LEAVES_MAX))
 
     async def leaves(self, from_index: int = 0, limit: int = 0, case_id: str = "") -> tuple[tuple[Leaf, ...], int]:
         """Leaves in order of index, and the index to go on from (the tree size at the end)."""
@@ -234,31 +269,45 @@ class Ledger:
             return tuple(found), found[-1].index + 1
         return tuple(found), max(size, found[-1].index + 1 if found else 0)
 
+    async def archived_below(self) -> int:
+        """Leaves below this index have their bodies in archive segments alone."""
+        async with self._book.reading() as connection:
+            return await self._rows.archived_below(connection)
+
+    async def since(self) -> datetime | None:
+        """When the oldest leaf was made whose body is here; None for an empty ledger."""
+        async with self._book.reading() as connection:
+            first = await self._rows.leaves_from(connection, await self._rows.archived_below(connection), 1, "")
+        return datetime.fromisoformat(json.loads(first[0].body)["time"]) if first and first[0].body else None
+
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
-        """Sign heads on a schedule while the store is open; costs nothing while nothing is appended."""
-        keeper = asyncio.create_task(self._heads.keep(), name=f"ledger-heads-{self.log}")
+        """Know the persons' keys; while the store is open, sign heads on a schedule and forget keys that others erase."""
+        await self._keys.load()
+        keepers = [
+            asyncio.create_task(self._heads.keep(self.searches.summarize), name=f"ledger-heads-{self.log}"),
+            asyncio.create_task(self._forget(), name=f"ledger-keys-{self.log}"),
+        ]
         try:
             yield
         finally:
-            keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await keeper
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.wait(keepers)
             if self._late:
                 await asyncio.wait(self._late, timeout=CLOSE_SECONDS)
             await self._group.drained(CLOSE_SECONDS)
+
+    async def _forget(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            with contextlib.suppress(Unavailable):
+                await self._keys.refresh()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._late.discard(task)
         if not task.cancelled() and task.exception() is not None:
             get_logger().error("ledger_leaf_of_a_cancelled_use_lost", ledger=self.log, exc_info=task.exception())
-
-    async def _proven(self, leaves: Sequence[Leaf]) -> list[ProvenLeaf]:
-        head = await self._heads.covering(max(leaf.index for leaf in leaves))
-        spans = [merkle.inclusion_spans(leaf.index, head.tree_size) for leaf in leaves]
-        async with self._book.reading() as connection:
-            paths = await self._rows.paths(connection, spans)
-        return [ProvenLeaf(leaf=leaf, path=path, head=head) for leaf, path in zip(leaves, paths, strict=True)]
 
 
 def _must_be_writable(access: Access) -> None:

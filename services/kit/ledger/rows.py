@@ -1,19 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ledger's rows in and out, inside connections that others open."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import Executable, Row, bindparam, insert, literal_column, select, text, tuple_, update
+from sqlalchemy import (
+    Executable,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.clock import Clock
 from services.kit.crypto import Keyring
 from services.kit.ledger import merkle
-from services.kit.ledger.access import Entry, Leaf, Receipt, SignedHead
+from services.kit.ledger.access import Access, Cosignature, Entry, Leaf, Receipt, SignedHead
 from services.kit.ledger.merkle import HASH_SIZE, Frontier, Node, Span
 
 if TYPE_CHECKING:
@@ -52,8 +66,17 @@ class Writing(Protocol):
     def connection(self) -> AsyncConnection:
         """Where its statements go."""
 
+    def insert(self, table: Table) -> postgresql.Insert:
+        """An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
+
+    async def first_sight(self, id: str) -> bool:
+        """Whether this request has not had its effect yet."""
+
     async def record(self, fact: object) -> None:
         """Tell a fact with the commit."""
+
+    async def leaf(self, access: Access, *, subject: str = "") -> Receipt:
+        """Add a leaf with the commit; ask for it last. `subject`: the pseudonym, where the id is not known."""
 
 
 class Book(Protocol):
@@ -121,6 +144,7 @@ class Rows:
             "size",
             "peaks",
         )
+        self._select = select(leaf.c.index, leaf.c.body, leaf.c.leaf_hash)
         self._add_leaf = book.prepared(insert(leaf), "index", "body", "leaf_hash", "subject", "case_id")
         self._add_node = book.prepared(insert(node), "level", "position", "hash")
         self._move = book.prepared(
@@ -151,7 +175,7 @@ class Rows:
         frontier = Frontier(known.size, list(known.peaks))
         added = Added(known.size, b"".join(known.peaks), entries, frontier)
         for entry in entries:
-            added.receipts.append(Receipt(log=self._book.service, index=frontier.size, leaf_hash=entry.leaf_hash))
+            added.receipts.append(Receipt(self._book.service, frontier.size, entry.leaf_hash, entry.blinding))
             added.nodes += frontier.add(entry.leaf_hash)
         return added
 
@@ -183,35 +207,70 @@ class Rows:
 
     async def leaves(self, connection: AsyncConnection, indexes: Sequence[int]) -> list[Leaf]:
         """The leaves at these indexes that are durable."""
-        table = self._tables.ledger_leaf
-        query = select(table.c.index, table.c.body).where(table.c.index.in_(indexes)).order_by(table.c.index)
+        leaf = self._tables.ledger_leaf
+        query = self._select.where(leaf.c.index.in_(indexes)).order_by(leaf.c.index)
         return [self._leaf(row) for row in await connection.execute(query)]
 
     async def leaves_of(
-        self, connection: AsyncConnection, subject: str, *, before: int | None, limit: int
+        self, connection: AsyncConnection, subjects: Sequence[str], *, before: int | None, limit: int
     ) -> list[Leaf]:
-        """The newest leaves about one pseudonym, below `before`."""
-        table = self._tables.ledger_leaf
-        query = select(table.c.index, table.c.body).where(table.c.subject == subject)
+        """The newest leaves about a person, by all their pseudonyms, below `before`."""
+        leaf = self._tables.ledger_leaf
+        query = self._select.where(leaf.c.subject.in_(subjects))
         if before is not None:
-            query = query.where(table.c.index < before)
-        query = query.order_by(table.c.index.desc()).limit(limit)
+            query = query.where(leaf.c.index < before)
+        query = query.order_by(leaf.c.index.desc()).limit(limit)
         return [self._leaf(row) for row in await connection.execute(query)]
+
+    async def count_of(self, connection: AsyncConnection, subjects: Sequence[str]) -> int:
+        """How many leaves there are about a person."""
+        leaf = self._tables.ledger_leaf
+        query = select(func.count()).select_from(leaf).where(leaf.c.subject.in_(subjects))
+        return int((await connection.execute(query)).scalar_one())
+
+    async def subject_of(self, connection: AsyncConnection, index: int) -> str | None:
+        """The pseudonym that a leaf is about, None where there is no such leaf."""
+        leaf = self._tables.ledger_leaf
+        found: str | None = (
+            await connection.execute(select(leaf.c.subject).where(leaf.c.index == index))
+        ).scalar_one_or_none()
+        return found
 
     async def leaves_from(self, connection: AsyncConnection, index: int, limit: int, case_id: str) -> list[Leaf]:
         """Leaves from `index` upwards, of one case if it is given."""
-        table = self._tables.ledger_leaf
-        query = select(table.c.index, table.c.body).where(table.c.index >= index)
+        leaf = self._tables.ledger_leaf
+        query = self._select.where(leaf.c.index >= index)
         if case_id:
-            query = query.where(table.c.case_id == case_id)
-        query = query.order_by(table.c.index).limit(limit)
+            query = query.where(leaf.c.case_id == case_id)
+        query = query.order_by(leaf.c.index).limit(limit)
         return [self._leaf(row) for row in await connection.execute(query)]
+
+    async def leaves_below(
+        self, connection: AsyncConnection, index: int, limit: int, *, case_id: str, least: int = 0
+    ) -> list[Leaf]:
+        """Leaves below `index`, newest first, of one case if it is given, down to `least`."""
+        leaf = self._tables.ledger_leaf
+        query = self._select.where(leaf.c.index < index, leaf.c.index >= least)
+        if case_id:
+            query = query.where(leaf.c.case_id == case_id)
+        query = query.order_by(leaf.c.index.desc()).limit(limit)
+        return [self._leaf(row) for row in await connection.execute(query)]
+
+    async def archived_below(self, connection: AsyncConnection) -> int:
+        """Below this index bodies are in archive segments alone; archiving goes from the left without gaps."""
+        segment = self._tables.ledger_segment
+        found = (await connection.execute(select(func.max(segment.c.to_index)))).scalar_one()
+        return int(found or 0)
 
     async def paths(self, connection: AsyncConnection, proofs: Sequence[Sequence[Span]]) -> list[tuple[bytes, ...]]:
         """The proofs over these spans; what they share is read once."""
         wanted = {node for spans in proofs for span in spans for node in merkle.nodes_of(span)}
         hashes = await self._hashes(connection, wanted)
         return [tuple(merkle.path_of(spans, hashes.__getitem__)) for spans in proofs]
+
+    async def node(self, connection: AsyncConnection, node: Node) -> bytes | None:
+        """The root of one complete subtree, None where it is not complete."""
+        return (await self._hashes(connection, {node})).get(node)
 
     async def root(self, connection: AsyncConnection, size: int) -> bytes:
         """The root of the tree as it was with `size` leaves."""
@@ -222,14 +281,26 @@ class Rows:
     async def newest_head(self, connection: AsyncConnection) -> SignedHead | None:
         """The head that covers most."""
         table = self._tables.ledger_head
-        row = (await connection.execute(select(table).order_by(table.c.tree_size.desc()).limit(1))).one_or_none()
-        return self._head(row) if row is not None else None
+        found = await self._heads(connection, select(table).order_by(table.c.tree_size.desc()).limit(1))
+        return found[0] if found else None
+
+    async def witnessed_head(self, connection: AsyncConnection, index: int) -> SignedHead | None:
+        """The newest head that witnesses have signed and that covers leaf `index`."""
+        head, said = self._tables.ledger_head, self._tables.ledger_cosignature
+        newest = select(func.max(said.c.tree_size)).where(said.c.tree_size > index).scalar_subquery()
+        found = await self._heads(connection, select(head).where(head.c.tree_size == newest))
+        return found[0] if found else None
 
     async def heads_from(self, connection: AsyncConnection, size: int, limit: int) -> list[SignedHead]:
         """Heads of at least `size` leaves, in order."""
         table = self._tables.ledger_head
         query = select(table).where(table.c.tree_size >= size).order_by(table.c.tree_size).limit(limit)
-        return [self._head(row) for row in await connection.execute(query)]
+        return await self._heads(connection, query)
+
+    async def head_of(self, connection: AsyncConnection, size: int) -> SignedHead | None:
+        """The head of exactly `size` leaves."""
+        found = await self.heads_from(connection, size, 1)
+        return found[0] if found and found[0].tree_size == size else None
 
     async def add_head(self, tx: Writing, head: SignedHead) -> None:
         """Keep a head; one of each size."""
@@ -255,17 +326,28 @@ class Rows:
         return hashes
 
     def _leaf(self, row: Row[*tuple[Any, ...]]) -> Leaf:
-        return Leaf(log=self._book.service, index=row[0], body=row[1])
+        return Leaf(log=self._book.service, index=row[0], body=row[1], leaf_hash=row[2])
 
-    def _head(self, row: Row[*tuple[Any, ...]]) -> SignedHead:
-        sign_time: datetime = row.sign_time
-        return SignedHead(
-            log=self._book.service,
-            tree_size=row.tree_size,
-            root_hash=row.root_hash,
-            sign_time=sign_time,
-            jws=row.jws,
-        )
+    async def _heads(self, connection: AsyncConnection, query: Select[Any]) -> list[SignedHead]:
+        rows = (await connection.execute(query)).all()
+        said: dict[int, list[Cosignature]] = defaultdict(list)
+        table = self._tables.ledger_cosignature
+        sizes = [row.tree_size for row in rows]
+        for at in range(0, len(sizes), _CHUNK):
+            wanted = select(table).where(table.c.tree_size.in_(sizes[at : at + _CHUNK])).order_by(table.c.witness)
+            for row in await connection.execute(wanted):
+                said[row.tree_size].append(Cosignature(row.witness, row.jws))
+        return [
+            SignedHead(
+                log=self._book.service,
+                tree_size=row.tree_size,
+                root_hash=row.root_hash,
+                sign_time=row.sign_time,
+                jws=row.jws,
+                cosignatures=tuple(said[row.tree_size]),
+            )
+            for row in rows
+        ]
 
 
 def _frontier(row: Any) -> Frontier:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kit's tables for migrations, as they were when each revision was written: never changed, only added to.
 
-A service's first migration says `from services.kit.store import schema` and calls `schema.create(op)`.
+A service's first migration says `from services.kit.store import schema` and calls `schema.create(op)`; a later one calls what was added since.
 """
 
 from typing import Any
@@ -113,4 +113,69 @@ def add_deadlines(op: Any) -> None:
     op.create_index("deadline_by_next", "deadline", ["next_time"], sqlite_where=rings, postgresql_where=rings)
     op.create_index(
         "deadline_by_calendar", "deadline", ["calendar", "calendar_version"], sqlite_where=rings, postgresql_where=rings
+    )
+
+
+def grow_ledger(op: Any) -> None:
+    """Revision 2: keys of persons, cosignatures, evidence, orders, what searches go by, archive segments."""
+    _create_persons(op)
+    _create_witnessed(op)
+    op.create_table(
+        "ledger_block",
+        sa.Column("block", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("first_time", sa.String(27), nullable=False),
+        sa.Column("last_time", sa.String(27), nullable=False),
+        sa.Column("marks", sa.LargeBinary, nullable=False),
+    )
+    op.create_table(
+        "ledger_segment",
+        sa.Column("from_index", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("to_index", sa.BigInteger, nullable=False),
+        sa.Column("root_hash", sa.LargeBinary, nullable=False),
+        sa.Column("archive_time", UtcDateTime, nullable=False),
+    )
+
+
+def _create_persons(op: Any) -> None:
+    op.create_table(
+        "ledger_key",
+        sa.Column("prefix", sa.String(16), primary_key=True),
+        sa.Column("sealed", sa.LargeBinary, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "ledger_order",
+        sa.Column("id", BigId, primary_key=True, autoincrement=True),
+        sa.Column("order_id", sa.String(36), nullable=False, unique=True),
+        sa.Column("subject", sa.String(64), nullable=False),
+        sa.Column("agency", sa.String(18), nullable=False),
+        sa.Column("case_id", sa.String(200), nullable=False),
+        sa.Column("ground", sa.String(500), nullable=False),
+        sa.Column("end_time", UtcDateTime, nullable=False),
+        sa.Column("end_told", sa.Boolean, nullable=False),
+        sa.Column("ordered_by", sa.String(200), nullable=False),
+        sa.Column("order_time", UtcDateTime, nullable=False),
+        sa.Column("countersigned_by", sa.String(200), nullable=False),
+        sa.Column("countersign_time", UtcDateTime, nullable=True),
+        sa.Column("lift_time", UtcDateTime, nullable=True),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ledger_order_by_subject", "ledger_order", ["subject"])
+
+
+def _create_witnessed(op: Any) -> None:
+    op.create_table(
+        "ledger_cosignature",
+        sa.Column("tree_size", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("witness", sa.String(200), primary_key=True),
+        sa.Column("jws", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "ledger_fork",
+        sa.Column("id", BigId, primary_key=True, autoincrement=True),
+        sa.Column("evidence_id", sa.String(64), nullable=False, unique=True),
+        sa.Column("log", sa.String(40), nullable=False),
+        sa.Column("witness", sa.String(200), nullable=False),
+        sa.Column("jws", sa.Text, nullable=False),
+        sqlite_autoincrement=True,
     )

@@ -20,6 +20,12 @@ class KitTables:
     ledger_node: Table
     ledger_frontier: Table
     ledger_head: Table
+    ledger_key: Table
+    ledger_cosignature: Table
+    ledger_fork: Table
+    ledger_order: Table
+    ledger_block: Table
+    ledger_segment: Table
 
 
 def kit_tables(metadata: MetaData) -> KitTables:
@@ -34,6 +40,12 @@ def kit_tables(metadata: MetaData) -> KitTables:
             ledger_node=_ledger_node(metadata),
             ledger_frontier=_ledger_frontier(metadata),
             ledger_head=_ledger_head(metadata),
+            ledger_key=_ledger_key(metadata),
+            ledger_cosignature=_ledger_cosignature(metadata),
+            ledger_fork=_ledger_fork(metadata),
+            ledger_order=_ledger_order(metadata),
+            ledger_block=_ledger_block(metadata),
+            ledger_segment=_ledger_segment(metadata),
         )
         metadata.info["kit_tables"] = known
     return known
@@ -140,4 +152,87 @@ def _ledger_head(metadata: MetaData) -> Table:
         Column("root_hash", LargeBinary, nullable=False),
         Column("sign_time", UtcDateTime, nullable=False),
         Column("jws", Text, nullable=False),
+    )
+
+
+def _ledger_key(metadata: MetaData) -> Table:
+    """The secret that persons' keys come from, as far as none of them was erased (`ledger/persons.py`); `version` counts erasures in the row of the root."""
+    return Table(
+        "ledger_key",
+        metadata,
+        Column("prefix", String(16), primary_key=True),
+        Column("sealed", LargeBinary, nullable=False),
+        Column("version", BigInteger, nullable=False),
+    )
+
+
+def _ledger_cosignature(metadata: MetaData) -> Table:
+    """What witnesses said to heads."""
+    return Table(
+        "ledger_cosignature",
+        metadata,
+        Column("tree_size", BigInteger, primary_key=True, autoincrement=False),
+        Column("witness", String(200), primary_key=True),
+        Column("jws", Text, nullable=False),
+    )
+
+
+def _ledger_fork(metadata: MetaData) -> Table:
+    """Evidence against a ledger, this one or another."""
+    return Table(
+        "ledger_fork",
+        metadata,
+        Column("id", BigId, primary_key=True, autoincrement=True),
+        Column("evidence_id", String(64), nullable=False, unique=True),
+        Column("log", String(40), nullable=False),
+        Column("witness", String(200), nullable=False),
+        Column("jws", Text, nullable=False),
+        sqlite_autoincrement=True,
+    )
+
+
+def _ledger_order(metadata: MetaData) -> Table:
+    """Orders that hide uses from the person whom they are about."""
+    return Table(
+        "ledger_order",
+        metadata,
+        Column("id", BigId, primary_key=True, autoincrement=True),
+        Column("order_id", String(36), nullable=False, unique=True),
+        Column("subject", String(64), nullable=False),
+        Column("agency", String(18), nullable=False),
+        Column("case_id", String(200), nullable=False),
+        Column("ground", String(500), nullable=False),
+        Column("end_time", UtcDateTime, nullable=False),
+        Column("end_told", Boolean, nullable=False),
+        Column("ordered_by", String(200), nullable=False),
+        Column("order_time", UtcDateTime, nullable=False),
+        Column("countersigned_by", String(200), nullable=False),
+        Column("countersign_time", UtcDateTime, nullable=True),
+        Column("lift_time", UtcDateTime, nullable=True),
+        Index("ledger_order_by_subject", "subject"),
+        sqlite_autoincrement=True,
+    )
+
+
+def _ledger_block(metadata: MetaData) -> Table:
+    """What 1,024 leaves have in them, for searches (`ledger/search.py`): hashes of their words, and from when to when."""
+    return Table(
+        "ledger_block",
+        metadata,
+        Column("block", BigInteger, primary_key=True, autoincrement=False),
+        Column("first_time", String(27), nullable=False),
+        Column("last_time", String(27), nullable=False),
+        Column("marks", LargeBinary, nullable=False),
+    )
+
+
+def _ledger_segment(metadata: MetaData) -> Table:
+    """Ranges whose bodies went to an archive segment."""
+    return Table(
+        "ledger_segment",
+        metadata,
+        Column("from_index", BigInteger, primary_key=True, autoincrement=False),
+        Column("to_index", BigInteger, nullable=False),
+        Column("root_hash", LargeBinary, nullable=False),
+        Column("archive_time", UtcDateTime, nullable=False),
     )

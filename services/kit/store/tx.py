@@ -71,12 +71,14 @@ class Tx:
             )
         )
 
-    async def leaf(self, access: Access) -> Receipt:
+    async def leaf(self, access: Access, *, subject: str = "") -> Receipt:
         """Add a leaf to the service's ledger in this transaction.
 
         The tree's frontier stays locked until the commit, so ask for it last: everything else that appends waits.
+        `subject`: the person's pseudonym, where the subject id is not known.
         """
-        return (await self.store.ledger.append_in(self.connection, [self.store.ledger.entry(access)]))[0]
+        entry = self.store.ledger.entry(access, subject=subject)
+        return (await self.store.ledger.append_in(self.connection, [entry]))[0]
 
     async def flush(self) -> None:
         """Write what was recorded; the store calls it before the commit."""

@@ -5,7 +5,7 @@ from services.kit.caller import Caller
 from services.kit.clock import Clock
 from services.kit.errors import RequestIdReused
 from services.kit.ids import new_id
-from services.kit.ledger.access import Access, Receipt
+from services.kit.ledger.access import Access, Receipt, content_digest
 from services.licenses.credentials import vc
 from services.licenses.credentials.signers import Signers
 from services.licenses.domain.catalogue import Attributes, Catalogue, LicenseType
@@ -88,7 +88,7 @@ class Issuing:
             access._replace(
                 fields=tuple(said),
                 resource=str(after.identifier),
-                digest=self._store.digest(credential.encode()),
+                digest=content_digest(credential.encode()),
             )
         )
 

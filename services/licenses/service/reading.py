@@ -5,7 +5,7 @@ import asyncio
 
 from services.kit.caller import Caller, CallerKind
 from services.kit.clock import Clock
-from services.kit.ledger.access import Access
+from services.kit.ledger.access import Access, content_digest
 from services.kit.paging import Page
 from services.licenses.domain.license import License, LicenseNotFound, LicenseState
 from services.licenses.service.commands import Shown
@@ -50,7 +50,7 @@ class Reading:
                 raise LicenseNotFound("There is no such license, or it is not yours to read.")
             content = await self._store.content(license)
             receipt = await account.answered(
-                fields=tuple(content.attributes), digest=self._store.digest(content.credential.encode())
+                fields=tuple(content.attributes), digest=content_digest(content.credential.encode())
             )
         return Shown(license, license.state_at(self._clock()), content.credential, content.attributes, receipt)
 

@@ -22,16 +22,27 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tongban.ledger.v1 import ledger_pb2 as tongban_dot_ledger_dot_v1_dot_ledger__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tongban/ledger/v1/ledger_events.proto\x12\x11tongban.ledger.v1\x1a\x1etongban/ledger/v1/ledger.proto\"?\n\x10LedgerHeadSigned\x12+\n\x04head\x18\x01 \x01(\x0b\x32\x1d.tongban.ledger.v1.SignedHeadb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tongban/ledger/v1/ledger_events.proto\x12\x11tongban.ledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etongban/ledger/v1/ledger.proto\"?\n\x10LedgerHeadSigned\x12+\n\x04head\x18\x01 \x01(\x0b\x32\x1d.tongban.ledger.v1.SignedHead\"|\n\x12LedgerHeadCosigned\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\x11\n\ttree_size\x18\x02 \x01(\x04\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12\x33\n\x0b\x63osignature\x18\x04 \x01(\x0b\x32\x1e.tongban.ledger.v1.Cosignature\"D\n\x0fLedgerForkFound\x12\x31\n\x08\x65vidence\x18\x01 \x01(\x0b\x32\x1f.tongban.ledger.v1.ForkEvidence\"f\n\x12HidingOrderChanged\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x10\n\x08in_force\x18\x02 \x01(\x08\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"#\n\x0fPersonKeyErased\x12\x10\n\x08\x65rasures\x18\x01 \x01(\x04\"I\n\x0eLeavesArchived\x12\x12\n\nfrom_index\x18\x01 \x01(\x04\x12\x10\n\x08to_index\x18\x02 \x01(\x04\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tongban.ledger.v1.ledger_events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LEDGERHEADSIGNED']._serialized_start=92
-  _globals['_LEDGERHEADSIGNED']._serialized_end=155
+  _globals['_LEDGERHEADSIGNED']._serialized_start=125
+  _globals['_LEDGERHEADSIGNED']._serialized_end=188
+  _globals['_LEDGERHEADCOSIGNED']._serialized_start=190
+  _globals['_LEDGERHEADCOSIGNED']._serialized_end=314
+  _globals['_LEDGERFORKFOUND']._serialized_start=316
+  _globals['_LEDGERFORKFOUND']._serialized_end=384
+  _globals['_HIDINGORDERCHANGED']._serialized_start=386
+  _globals['_HIDINGORDERCHANGED']._serialized_end=488
+  _globals['_PERSONKEYERASED']._serialized_start=490
+  _globals['_PERSONKEYERASED']._serialized_end=525
+  _globals['_LEAVESARCHIVED']._serialized_start=527
+  _globals['_LEAVESARCHIVED']._serialized_end=600
 # @@protoc_insertion_point(module_scope)

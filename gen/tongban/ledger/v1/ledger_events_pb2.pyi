@@ -5,6 +5,7 @@ The access ledger that each data-bearing service keeps."""
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from tongban.ledger.v1 import ledger_pb2 as _ledger_pb2
 import builtins as _builtins
 import sys
@@ -40,3 +41,147 @@ class LedgerHeadSigned(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LedgerHeadSigned: _TypeAlias = LedgerHeadSigned  # noqa: Y015
+
+@_typing.final
+class LedgerHeadCosigned(_message.Message):
+    """A witness co-signed a head. Key: the ledger's name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_FIELD_NUMBER: _builtins.int
+    TREE_SIZE_FIELD_NUMBER: _builtins.int
+    ROOT_HASH_FIELD_NUMBER: _builtins.int
+    COSIGNATURE_FIELD_NUMBER: _builtins.int
+    log: _builtins.str
+    """The ledger."""
+    tree_size: _builtins.int
+    """Leaves that the head covers."""
+    root_hash: _builtins.bytes
+    """Its root hash, 32 bytes."""
+    @_builtins.property
+    def cosignature(self) -> _ledger_pb2.Cosignature:
+        """The cosignature."""
+
+    def __init__(
+        self,
+        *,
+        log: _builtins.str = ...,
+        tree_size: _builtins.int = ...,
+        root_hash: _builtins.bytes = ...,
+        cosignature: _ledger_pb2.Cosignature | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cosignature", b"cosignature"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosignature", b"cosignature", "log", b"log", "root_hash", b"root_hash", "tree_size", b"tree_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LedgerHeadCosigned: _TypeAlias = LedgerHeadCosigned  # noqa: Y015
+
+@_typing.final
+class LedgerForkFound(_message.Message):
+    """A witness refused a head and shows why. Told by every ledger that it was reported to, not only by the one in question. Key: the ledger in question."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def evidence(self) -> _ledger_pb2.ForkEvidence:
+        """The evidence."""
+
+    def __init__(
+        self,
+        *,
+        evidence: _ledger_pb2.ForkEvidence | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LedgerForkFound: _TypeAlias = LedgerForkFound  # noqa: Y015
+
+@_typing.final
+class HidingOrderChanged(_message.Message):
+    """An order to hide uses was made, countersigned, lifted. Key: the ledger's name. The person is not named."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    IN_FORCE_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """The order's id."""
+    in_force: _builtins.bool
+    """Whether it hides anything from now on."""
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends by itself."""
+
+    def __init__(
+        self,
+        *,
+        order_id: _builtins.str = ...,
+        in_force: _builtins.bool = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "in_force", b"in_force", "order_id", b"order_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HidingOrderChanged: _TypeAlias = HidingOrderChanged  # noqa: Y015
+
+@_typing.final
+class PersonKeyErased(_message.Message):
+    """A person's key was erased: nobody can tell any more which leaves are about that person. Key: the ledger's name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURES_FIELD_NUMBER: _builtins.int
+    erasures: _builtins.int
+    """How many keys were erased so far, this one included."""
+    def __init__(
+        self,
+        *,
+        erasures: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasures", b"erasures"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersonKeyErased: _TypeAlias = PersonKeyErased  # noqa: Y015
+
+@_typing.final
+class LeavesArchived(_message.Message):
+    """Bodies of leaves went to an archive segment and left the database. Key: the ledger's name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_INDEX_FIELD_NUMBER: _builtins.int
+    TO_INDEX_FIELD_NUMBER: _builtins.int
+    ROOT_HASH_FIELD_NUMBER: _builtins.int
+    from_index: _builtins.int
+    """First leaf."""
+    to_index: _builtins.int
+    """The leaf behind the last."""
+    root_hash: _builtins.bytes
+    """Root hash of the segment, 32 bytes."""
+    def __init__(
+        self,
+        *,
+        from_index: _builtins.int = ...,
+        to_index: _builtins.int = ...,
+        root_hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_index", b"from_index", "root_hash", b"root_hash", "to_index", b"to_index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeavesArchived: _TypeAlias = LeavesArchived  # noqa: Y015

@@ -25,19 +25,33 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etongban/ledger/v1/ledger.proto\x12\x11tongban.ledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"8\n\x07Receipt\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x11\n\tleaf_hash\x18\x03 \x01(\x0c\"0\n\x04Leaf\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\"{\n\nSignedHead\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\x11\n\ttree_size\x18\x02 \x01(\x04\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12-\n\tsign_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03jws\x18\x05 \x01(\t\"n\n\nProvenLeaf\x12%\n\x04leaf\x18\x01 \x01(\x0b\x32\x17.tongban.ledger.v1.Leaf\x12\x0c\n\x04path\x18\x02 \x03(\x0c\x12+\n\x04head\x18\x03 \x01(\x0b\x32\x1d.tongban.ledger.v1.SignedHeadb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etongban/ledger/v1/ledger.proto\x12\x11tongban.ledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"O\n\x07Receipt\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x11\n\tleaf_hash\x18\x03 \x01(\x0c\x12\x15\n\x08\x62linding\x18\x04 \x01(\x0c\x42\x03\x80\x01\x01\"C\n\x04Leaf\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x12\x11\n\tleaf_hash\x18\x04 \x01(\x0c\"\xb1\x01\n\nSignedHead\x12\x0b\n\x03log\x18\x01 \x01(\t\x12\x11\n\ttree_size\x18\x02 \x01(\x04\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12-\n\tsign_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03jws\x18\x05 \x01(\t\x12\x34\n\x0c\x63osignatures\x18\x06 \x03(\x0b\x32\x1e.tongban.ledger.v1.Cosignature\"+\n\x0b\x43osignature\x12\x0f\n\x07witness\x18\x01 \x01(\t\x12\x0b\n\x03jws\x18\x02 \x01(\t\"\x9d\x01\n\nProvenLeaf\x12%\n\x04leaf\x18\x01 \x01(\x0b\x32\x17.tongban.ledger.v1.Leaf\x12\x0c\n\x04path\x18\x02 \x03(\x0c\x12+\n\x04head\x18\x03 \x01(\x0b\x32\x1d.tongban.ledger.v1.SignedHead\x12-\n\x08withheld\x18\x04 \x01(\x0b\x32\x1b.tongban.ledger.v1.Withheld\"\xc8\x01\n\x08Withheld\x12\x32\n\x06reason\x18\x01 \x01(\x0e\x32\".tongban.ledger.v1.Withheld.Reason\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"H\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x11\n\rREASON_HIDDEN\x10\x01\x12\x13\n\x0fREASON_ARCHIVED\x10\x02\"\xe4\x02\n\x0bHidingOrder\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0e\n\x06\x61gency\x18\x03 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x04 \x01(\t\x12\x0e\n\x06ground\x18\x05 \x01(\t\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65nd_told\x18\x07 \x01(\x08\x12\x12\n\nordered_by\x18\x08 \x01(\t\x12.\n\norder_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x63ountersigned_by\x18\n \x01(\t\x12\x34\n\x10\x63ountersign_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlift_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xed\x01\n\x0c\x46orkEvidence\x12\x13\n\x0b\x65vidence_id\x18\x01 \x01(\t\x12\x0b\n\x03log\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.tongban.ledger.v1.ForkKind\x12\r\n\x05\x66irst\x18\x04 \x01(\t\x12\x0e\n\x06second\x18\x05 \x01(\t\x12\x0c\n\x04path\x18\x06 \x03(\t\x12\x16\n\x0epublic_key_jwk\x18\x07 \x01(\t\x12\x0f\n\x07witness\x18\x08 \x01(\t\x12\x0b\n\x03jws\x18\t \x01(\t\x12-\n\tfind_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp*}\n\x08\x46orkKind\x12\x19\n\x15\x46ORK_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46ORK_KIND_FORKED\x10\x01\x12\x11\n\rFORK_KIND_CUT\x10\x02\x12\x1a\n\x16\x46ORK_KIND_INCONSISTENT\x10\x03\x12\x11\n\rFORK_KIND_KEY\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tongban.ledger.v1.ledger_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_RECEIPT'].fields_by_name['blinding']._loaded_options = None
+  _globals['_RECEIPT'].fields_by_name['blinding']._serialized_options = b'\200\001\001'
+  _globals['_FORKKIND']._serialized_start=1423
+  _globals['_FORKKIND']._serialized_end=1548
   _globals['_RECEIPT']._serialized_start=86
-  _globals['_RECEIPT']._serialized_end=142
-  _globals['_LEAF']._serialized_start=144
-  _globals['_LEAF']._serialized_end=192
-  _globals['_SIGNEDHEAD']._serialized_start=194
-  _globals['_SIGNEDHEAD']._serialized_end=317
-  _globals['_PROVENLEAF']._serialized_start=319
-  _globals['_PROVENLEAF']._serialized_end=429
+  _globals['_RECEIPT']._serialized_end=165
+  _globals['_LEAF']._serialized_start=167
+  _globals['_LEAF']._serialized_end=234
+  _globals['_SIGNEDHEAD']._serialized_start=237
+  _globals['_SIGNEDHEAD']._serialized_end=414
+  _globals['_COSIGNATURE']._serialized_start=416
+  _globals['_COSIGNATURE']._serialized_end=459
+  _globals['_PROVENLEAF']._serialized_start=462
+  _globals['_PROVENLEAF']._serialized_end=619
+  _globals['_WITHHELD']._serialized_start=622
+  _globals['_WITHHELD']._serialized_end=822
+  _globals['_WITHHELD_REASON']._serialized_start=750
+  _globals['_WITHHELD_REASON']._serialized_end=822
+  _globals['_HIDINGORDER']._serialized_start=825
+  _globals['_HIDINGORDER']._serialized_end=1181
+  _globals['_FORKEVIDENCE']._serialized_start=1184
+  _globals['_FORKEVIDENCE']._serialized_end=1421
 # @@protoc_insertion_point(module_scope)

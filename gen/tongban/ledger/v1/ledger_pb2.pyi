@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +20,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ForkKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ForkKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ForkKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FORK_KIND_UNSPECIFIED: _ForkKind.ValueType  # 0
+    """Never sent."""
+    FORK_KIND_FORKED: _ForkKind.ValueType  # 1
+    """One size, two roots: proven by the two signatures alone."""
+    FORK_KIND_CUT: _ForkKind.ValueType  # 2
+    """The later head covers fewer leaves: history was cut. Proven by the two signatures, up to a minute between clocks."""
+    FORK_KIND_INCONSISTENT: _ForkKind.ValueType  # 3
+    """No proof leads from the smaller head to the larger. Whoever exports the ledger finds which of them it breaks."""
+    FORK_KIND_KEY: _ForkKind.ValueType  # 4
+    """The later head is signed with another key than the witness knows."""
+
+class ForkKind(_ForkKind, metaclass=_ForkKindEnumTypeWrapper):
+    """Why two signed heads of one ledger can't both be honest."""
+
+FORK_KIND_UNSPECIFIED: ForkKind.ValueType  # 0
+"""Never sent."""
+FORK_KIND_FORKED: ForkKind.ValueType  # 1
+"""One size, two roots: proven by the two signatures alone."""
+FORK_KIND_CUT: ForkKind.ValueType  # 2
+"""The later head covers fewer leaves: history was cut. Proven by the two signatures, up to a minute between clocks."""
+FORK_KIND_INCONSISTENT: ForkKind.ValueType  # 3
+"""No proof leads from the smaller head to the larger. Whoever exports the ledger finds which of them it breaks."""
+FORK_KIND_KEY: ForkKind.ValueType  # 4
+"""The later head is signed with another key than the witness knows."""
+Global___ForkKind: _TypeAlias = ForkKind  # noqa: Y015
+
 @_typing.final
 class Receipt(_message.Message):
     """What a response carries to name the leaf that stands for it."""
@@ -28,22 +61,28 @@ class Receipt(_message.Message):
     LOG_FIELD_NUMBER: _builtins.int
     INDEX_FIELD_NUMBER: _builtins.int
     LEAF_HASH_FIELD_NUMBER: _builtins.int
+    BLINDING_FIELD_NUMBER: _builtins.int
     log: _builtins.str
     """The ledger's name: the service that keeps it, e.g. `exchange`."""
     index: _builtins.int
     """The leaf's index, from 0."""
     leaf_hash: _builtins.bytes
     """SHA-256(0x00 || body), 32 bytes (RFC 9162, 2.1.1)."""
+    blinding: _builtins.bytes
+    """Opens the leaf's `digest` for whoever holds the body: digest = HMAC-SHA-256(blinding, lower-case hexadecimal SHA-256(body)), 32 bytes.
+    Empty where the leaf has no digest. Who knows it can test guesses at the body: keep it with the body.
+    """
     def __init__(
         self,
         *,
         log: _builtins.str = ...,
         index: _builtins.int = ...,
         leaf_hash: _builtins.bytes = ...,
+        blinding: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "leaf_hash", b"leaf_hash", "log", b"log"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blinding", b"blinding", "index", b"index", "leaf_hash", b"leaf_hash", "log", b"log"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -58,6 +97,7 @@ class Leaf(_message.Message):
     LOG_FIELD_NUMBER: _builtins.int
     INDEX_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
+    LEAF_HASH_FIELD_NUMBER: _builtins.int
     log: _builtins.str
     """The ledger's name."""
     index: _builtins.int
@@ -65,17 +105,21 @@ class Leaf(_message.Message):
     body: _builtins.bytes
     """Canonical JSON (sorted keys, no spaces, UTF-8): the hashed bytes. Members: `time` (RFC 3339, UTC), `operation`, `actor` (SPIFFE id),
     `caller` (kind:id), `on_behalf_of` (USCC), `subject` (keyed pseudonym, hex), `purpose`, `basis`, `resource`, `fields` (names), `case`, `outcome`, `digest`.
+    Empty where the body is withheld or was archived.
     """
+    leaf_hash: _builtins.bytes
+    """SHA-256(0x00 || body), 32 bytes: what the tree holds, also where the body is not here."""
     def __init__(
         self,
         *,
         log: _builtins.str = ...,
         index: _builtins.int = ...,
         body: _builtins.bytes = ...,
+        leaf_hash: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "index", b"index", "log", b"log"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "index", b"index", "leaf_hash", b"leaf_hash", "log", b"log"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -92,6 +136,7 @@ class SignedHead(_message.Message):
     ROOT_HASH_FIELD_NUMBER: _builtins.int
     SIGN_TIME_FIELD_NUMBER: _builtins.int
     JWS_FIELD_NUMBER: _builtins.int
+    COSIGNATURES_FIELD_NUMBER: _builtins.int
     log: _builtins.str
     """The ledger's name."""
     tree_size: _builtins.int
@@ -104,6 +149,10 @@ class SignedHead(_message.Message):
     def sign_time(self) -> _timestamp_pb2.Timestamp:
         """When it was signed."""
 
+    @_builtins.property
+    def cosignatures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Cosignature]:
+        """What witnesses have said to this very head; none yet for one that is new."""
+
     def __init__(
         self,
         *,
@@ -112,14 +161,43 @@ class SignedHead(_message.Message):
         root_hash: _builtins.bytes = ...,
         sign_time: _timestamp_pb2.Timestamp | None = ...,
         jws: _builtins.str = ...,
+        cosignatures: _abc.Iterable[Global___Cosignature] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sign_time", b"sign_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["jws", b"jws", "log", b"log", "root_hash", b"root_hash", "sign_time", b"sign_time", "tree_size", b"tree_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosignatures", b"cosignatures", "jws", b"jws", "log", b"log", "root_hash", b"root_hash", "sign_time", b"sign_time", "tree_size", b"tree_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SignedHead: _TypeAlias = SignedHead  # noqa: Y015
+
+@_typing.final
+class Cosignature(_message.Message):
+    """A witness's word: this head only adds to every head of this ledger that the witness signed before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WITNESS_FIELD_NUMBER: _builtins.int
+    JWS_FIELD_NUMBER: _builtins.int
+    witness: _builtins.str
+    """SPIFFE id of the agency."""
+    jws: _builtins.str
+    """Compact JWS (ES256, header `typ` = `tongban-cosignature+jwt`, `x5c` = the agency's certificate) over canonical JSON
+    `{"log","root","size","time","witness"}`; log, root and size are the head's.
+    """
+    def __init__(
+        self,
+        *,
+        witness: _builtins.str = ...,
+        jws: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jws", b"jws", "witness", b"witness"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Cosignature: _TypeAlias = Cosignature  # noqa: Y015
 
 @_typing.final
 class ProvenLeaf(_message.Message):
@@ -130,6 +208,7 @@ class ProvenLeaf(_message.Message):
     LEAF_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
+    WITHHELD_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def leaf(self) -> Global___Leaf:
         """The leaf."""
@@ -142,17 +221,215 @@ class ProvenLeaf(_message.Message):
     def head(self) -> Global___SignedHead:
         """The head that the path leads to."""
 
+    @_builtins.property
+    def withheld(self) -> Global___Withheld:
+        """Why the body is not here; unset where it is."""
+
     def __init__(
         self,
         *,
         leaf: Global___Leaf | None = ...,
         path: _abc.Iterable[_builtins.bytes] | None = ...,
         head: Global___SignedHead | None = ...,
+        withheld: Global___Withheld | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "leaf", b"leaf"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "leaf", b"leaf", "withheld", b"withheld"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "leaf", b"leaf", "path", b"path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "leaf", b"leaf", "path", b"path", "withheld", b"withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProvenLeaf: _TypeAlias = ProvenLeaf  # noqa: Y015
+
+@_typing.final
+class Withheld(_message.Message):
+    """Why a body is not shown. Its leaf is counted and proven all the same."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Reason:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Withheld._Reason.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        REASON_UNSPECIFIED: Withheld._Reason.ValueType  # 0
+        """Never sent."""
+        REASON_HIDDEN: Withheld._Reason.ValueType  # 1
+        """A countersigned order hides it for a time."""
+        REASON_ARCHIVED: Withheld._Reason.ValueType  # 2
+        """It is in an archive segment, no longer in the database."""
+
+    class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
+        """The cause."""
+
+    REASON_UNSPECIFIED: Withheld.Reason.ValueType  # 0
+    """Never sent."""
+    REASON_HIDDEN: Withheld.Reason.ValueType  # 1
+    """A countersigned order hides it for a time."""
+    REASON_ARCHIVED: Withheld.Reason.ValueType  # 2
+    """It is in an archive segment, no longer in the database."""
+
+    REASON_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    reason: Global___Withheld.Reason.ValueType
+    """The cause."""
+    order_id: _builtins.str
+    """The order, where one hides it."""
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it will be shown, where the order lets that be told."""
+
+    def __init__(
+        self,
+        *,
+        reason: Global___Withheld.Reason.ValueType = ...,
+        order_id: _builtins.str = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "order_id", b"order_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Withheld: _TypeAlias = Withheld  # noqa: Y015
+
+@_typing.final
+class HidingOrder(_message.Message):
+    """An order that hides uses of one person's data from that person until it ends. It holds once a second officer has countersigned it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    CASE_ID_FIELD_NUMBER: _builtins.int
+    GROUND_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    END_TOLD_FIELD_NUMBER: _builtins.int
+    ORDERED_BY_FIELD_NUMBER: _builtins.int
+    ORDER_TIME_FIELD_NUMBER: _builtins.int
+    COUNTERSIGNED_BY_FIELD_NUMBER: _builtins.int
+    COUNTERSIGN_TIME_FIELD_NUMBER: _builtins.int
+    LIFT_TIME_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """Its id, a UUID."""
+    subject: _builtins.str
+    """Pseudonym of the person in this ledger, 64 hexadecimal digits."""
+    agency: _builtins.str
+    """USCC of the agency whose uses are hidden."""
+    case_id: _builtins.str
+    """Only uses in this case; empty for all of the agency's."""
+    ground: _builtins.str
+    """The law that allows it."""
+    end_told: _builtins.bool
+    """Whether the person may be told when it ends."""
+    ordered_by: _builtins.str
+    """Who ordered it, `kind:id`."""
+    countersigned_by: _builtins.str
+    """Who countersigned it, `kind:id`; empty while nobody has."""
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When everything is shown again."""
+
+    @_builtins.property
+    def order_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was ordered."""
+
+    @_builtins.property
+    def countersign_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was countersigned; unset while nobody has."""
+
+    @_builtins.property
+    def lift_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was lifted early; unset where it was not."""
+
+    def __init__(
+        self,
+        *,
+        order_id: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        agency: _builtins.str = ...,
+        case_id: _builtins.str = ...,
+        ground: _builtins.str = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        end_told: _builtins.bool = ...,
+        ordered_by: _builtins.str = ...,
+        order_time: _timestamp_pb2.Timestamp | None = ...,
+        countersigned_by: _builtins.str = ...,
+        countersign_time: _timestamp_pb2.Timestamp | None = ...,
+        lift_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["countersign_time", b"countersign_time", "end_time", b"end_time", "lift_time", b"lift_time", "order_time", b"order_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "case_id", b"case_id", "countersign_time", b"countersign_time", "countersigned_by", b"countersigned_by", "end_time", b"end_time", "end_told", b"end_told", "ground", b"ground", "lift_time", b"lift_time", "order_id", b"order_id", "order_time", b"order_time", "ordered_by", b"ordered_by", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HidingOrder: _TypeAlias = HidingOrder  # noqa: Y015
+
+@_typing.final
+class ForkEvidence(_message.Message):
+    """What a witness shows everybody when a ledger is not what it was."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVIDENCE_ID_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    PUBLIC_KEY_JWK_FIELD_NUMBER: _builtins.int
+    WITNESS_FIELD_NUMBER: _builtins.int
+    JWS_FIELD_NUMBER: _builtins.int
+    FIND_TIME_FIELD_NUMBER: _builtins.int
+    evidence_id: _builtins.str
+    """SHA-256 of canonical JSON `{"first","kind","log","second","witness"}`, hexadecimal: the same find again is the same evidence."""
+    log: _builtins.str
+    """The ledger."""
+    kind: Global___ForkKind.ValueType
+    """What is wrong."""
+    first: _builtins.str
+    """The head that the witness had signed, compact JWS."""
+    second: _builtins.str
+    """The head that it refused, compact JWS."""
+    public_key_jwk: _builtins.str
+    """Public key (JWK, RFC 7517) of the ledger as the witness knows it."""
+    witness: _builtins.str
+    """SPIFFE id of the witness."""
+    jws: _builtins.str
+    """Compact JWS (ES256, `typ` = `tongban-fork+jwt`, `x5c`) of the witness over canonical JSON of
+    `{"first","kind","key","log","path","second","time","witness"}`; `kind` in words, e.g. `forked`.
+    """
+    @_builtins.property
+    def path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The proof that the ledger gave and that fails; hexadecimal."""
+
+    @_builtins.property
+    def find_time(self) -> _timestamp_pb2.Timestamp:
+        """When the witness found it."""
+
+    def __init__(
+        self,
+        *,
+        evidence_id: _builtins.str = ...,
+        log: _builtins.str = ...,
+        kind: Global___ForkKind.ValueType = ...,
+        first: _builtins.str = ...,
+        second: _builtins.str = ...,
+        path: _abc.Iterable[_builtins.str] | None = ...,
+        public_key_jwk: _builtins.str = ...,
+        witness: _builtins.str = ...,
+        jws: _builtins.str = ...,
+        find_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["find_time", b"find_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence_id", b"evidence_id", "find_time", b"find_time", "first", b"first", "jws", b"jws", "kind", b"kind", "log", b"log", "path", b"path", "public_key_jwk", b"public_key_jwk", "second", b"second", "witness", b"witness"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForkEvidence: _TypeAlias = ForkEvidence  # noqa: Y015

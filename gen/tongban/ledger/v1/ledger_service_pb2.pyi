@@ -6,6 +6,7 @@ The access ledger that each data-bearing service keeps."""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from tongban.ledger.v1 import ledger_pb2 as _ledger_pb2
 import builtins as _builtins
@@ -27,8 +28,379 @@ class ListOwnLeavesRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FROM_TIME_FIELD_NUMBER: _builtins.int
+    TO_TIME_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many; 1 to 200, 0 for 50."""
+    page_token: _builtins.str
+    """The `next_page_token` of the page before; empty for the newest."""
+    agency: _builtins.str
+    """Only uses by or for this agency (USCC); empty for all. This and the rest can't narrow leaves without a body: those are always listed."""
+    resource: _builtins.str
+    """Only uses of this resource; empty for all."""
+    purpose: _builtins.str
+    """Only for this purpose; empty for all."""
+    outcome: _builtins.str
+    """Only with this outcome, e.g. `answered`; empty for all."""
+    @_builtins.property
+    def from_time(self) -> _timestamp_pb2.Timestamp:
+        """Only uses from this moment on."""
+
+    @_builtins.property
+    def to_time(self) -> _timestamp_pb2.Timestamp:
+        """Only uses before this moment."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        from_time: _timestamp_pb2.Timestamp | None = ...,
+        to_time: _timestamp_pb2.Timestamp | None = ...,
+        agency: _builtins.str = ...,
+        resource: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "to_time", b"to_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "from_time", b"from_time", "outcome", b"outcome", "page_size", b"page_size", "page_token", b"page_token", "purpose", b"purpose", "resource", b"resource", "to_time", b"to_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOwnLeavesRequest: _TypeAlias = ListOwnLeavesRequest  # noqa: Y015
+
+@_typing.final
+class ListOwnLeavesResponse(_message.Message):
+    """Leaves about oneself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEAVES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page. A page of a filtered list may be empty and still have a next one."""
+    total: _builtins.int
+    """How many leaves there are about the caller in this ledger, whatever the filter; every one of them is listed, with its body or without."""
+    hidden: _builtins.int
+    """How many of them an order hides at this moment."""
+    @_builtins.property
+    def leaves(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_pb2.ProvenLeaf]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        leaves: _abc.Iterable[_ledger_pb2.ProvenLeaf] | None = ...,
+        next_page_token: _builtins.str = ...,
+        total: _builtins.int = ...,
+        hidden: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hidden", b"hidden", "leaves", b"leaves", "next_page_token", b"next_page_token", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOwnLeavesResponse: _TypeAlias = ListOwnLeavesResponse  # noqa: Y015
+
+@_typing.final
+class GetOwnLeafRequest(_message.Message):
+    """Asks for one leaf about oneself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """The leaf's index."""
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOwnLeafRequest: _TypeAlias = GetOwnLeafRequest  # noqa: Y015
+
+@_typing.final
+class GetOwnLeafResponse(_message.Message):
+    """One leaf about oneself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEAF_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def leaf(self) -> _ledger_pb2.ProvenLeaf:
+        """The leaf, its path and the head."""
+
+    def __init__(
+        self,
+        *,
+        leaf: _ledger_pb2.ProvenLeaf | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["leaf", b"leaf"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leaf", b"leaf"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOwnLeafResponse: _TypeAlias = GetOwnLeafResponse  # noqa: Y015
+
+@_typing.final
+class SearchLeavesRequest(_message.Message):
+    """Asks as an auditor. Empty texts don't narrow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    FROM_TIME_FIELD_NUMBER: _builtins.int
+    TO_TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    USED_FOR_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    CASE_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many; 1 to 200, 0 for 50."""
+    page_token: _builtins.str
+    """The `next_page_token` of the page before; empty for the newest."""
+    purpose: _builtins.str
+    """What the search is for; stands in its leaf."""
+    basis: _builtins.str
+    """On which law or order; stands in its leaf."""
+    actor: _builtins.str
+    """SPIFFE id of the machine that asked."""
+    resource: _builtins.str
+    """The resource."""
+    used_for: _builtins.str
+    """The purpose of the use."""
+    outcome: _builtins.str
+    """The outcome."""
+    case_id: _builtins.str
+    """The case."""
+    subject_id: _builtins.str
+    """The person: subject id."""
+    @_builtins.property
+    def from_time(self) -> _timestamp_pb2.Timestamp:
+        """Only uses from this moment on."""
+
+    @_builtins.property
+    def to_time(self) -> _timestamp_pb2.Timestamp:
+        """Only uses before this moment."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        basis: _builtins.str = ...,
+        from_time: _timestamp_pb2.Timestamp | None = ...,
+        to_time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        resource: _builtins.str = ...,
+        used_for: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+        case_id: _builtins.str = ...,
+        subject_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "to_time", b"to_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "basis", b"basis", "case_id", b"case_id", "from_time", b"from_time", "outcome", b"outcome", "page_size", b"page_size", "page_token", b"page_token", "purpose", b"purpose", "resource", b"resource", "subject_id", b"subject_id", "to_time", b"to_time", "used_for", b"used_for"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchLeavesRequest: _TypeAlias = SearchLeavesRequest  # noqa: Y015
+
+@_typing.final
+class SearchLeavesResponse(_message.Message):
+    """What was found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEAVES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    ARCHIVED_BELOW_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty where everything was looked at. A page may be empty and still have a next one: a call looks at a bounded number of leaves."""
+    archived_below: _builtins.int
+    """Leaves below this index are in archive segments: search those offline."""
+    @_builtins.property
+    def leaves(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_pb2.Leaf]:
+        """Newest first."""
+
+    @_builtins.property
+    def receipt(self) -> _ledger_pb2.Receipt:
+        """The leaf of the search itself."""
+
+    def __init__(
+        self,
+        *,
+        leaves: _abc.Iterable[_ledger_pb2.Leaf] | None = ...,
+        next_page_token: _builtins.str = ...,
+        receipt: _ledger_pb2.Receipt | None = ...,
+        archived_below: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived_below", b"archived_below", "leaves", b"leaves", "next_page_token", b"next_page_token", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchLeavesResponse: _TypeAlias = SearchLeavesResponse  # noqa: Y015
+
+@_typing.final
+class OpenDigestRequest(_message.Message):
+    """Asks for what opens a digest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """The leaf's index."""
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenDigestRequest: _TypeAlias = OpenDigestRequest  # noqa: Y015
+
+@_typing.final
+class OpenDigestResponse(_message.Message):
+    """What opens a digest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BLINDING_FIELD_NUMBER: _builtins.int
+    blinding: _builtins.bytes
+    """As in the receipt, 32 bytes."""
+    def __init__(
+        self,
+        *,
+        blinding: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blinding", b"blinding"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenDigestResponse: _TypeAlias = OpenDigestResponse  # noqa: Y015
+
+@_typing.final
+class CosignHeadRequest(_message.Message):
+    """Brings a cosignature."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JWS_FIELD_NUMBER: _builtins.int
+    jws: _builtins.str
+    """Compact JWS, see `Cosignature`."""
+    def __init__(
+        self,
+        *,
+        jws: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jws", b"jws"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CosignHeadRequest: _TypeAlias = CosignHeadRequest  # noqa: Y015
+
+@_typing.final
+class CosignHeadResponse(_message.Message):
+    """The cosignature is kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CosignHeadResponse: _TypeAlias = CosignHeadResponse  # noqa: Y015
+
+@_typing.final
+class ReportForkRequest(_message.Message):
+    """Brings evidence."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JWS_FIELD_NUMBER: _builtins.int
+    jws: _builtins.str
+    """Compact JWS, see `ForkEvidence`."""
+    def __init__(
+        self,
+        *,
+        jws: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jws", b"jws"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportForkRequest: _TypeAlias = ReportForkRequest  # noqa: Y015
+
+@_typing.final
+class ReportForkResponse(_message.Message):
+    """The evidence is kept and told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVIDENCE_ID_FIELD_NUMBER: _builtins.int
+    evidence_id: _builtins.str
+    """Its id."""
+    def __init__(
+        self,
+        *,
+        evidence_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence_id", b"evidence_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportForkResponse: _TypeAlias = ReportForkResponse  # noqa: Y015
+
+@_typing.final
+class ListForkEvidenceRequest(_message.Message):
+    """Asks for evidence."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many; 1 to 100, 0 for 20."""
     page_token: _builtins.str
     """The `next_page_token` of the page before; empty for the newest."""
     def __init__(
@@ -43,35 +415,375 @@ class ListOwnLeavesRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListOwnLeavesRequest: _TypeAlias = ListOwnLeavesRequest  # noqa: Y015
+Global___ListForkEvidenceRequest: _TypeAlias = ListForkEvidenceRequest  # noqa: Y015
 
 @_typing.final
-class ListOwnLeavesResponse(_message.Message):
-    """Leaves about oneself."""
+class ListForkEvidenceResponse(_message.Message):
+    """Evidence of forks."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    LEAVES_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty on the last page."""
     @_builtins.property
-    def leaves(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_pb2.ProvenLeaf]:
+    def evidence(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_pb2.ForkEvidence]:
         """Newest first."""
 
     def __init__(
         self,
         *,
-        leaves: _abc.Iterable[_ledger_pb2.ProvenLeaf] | None = ...,
+        evidence: _abc.Iterable[_ledger_pb2.ForkEvidence] | None = ...,
         next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["leaves", b"leaves", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListOwnLeavesResponse: _TypeAlias = ListOwnLeavesResponse  # noqa: Y015
+Global___ListForkEvidenceResponse: _TypeAlias = ListForkEvidenceResponse  # noqa: Y015
+
+@_typing.final
+class CreateHidingOrderRequest(_message.Message):
+    """Orders that uses be hidden."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    CASE_ID_FIELD_NUMBER: _builtins.int
+    GROUND_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    END_TOLD_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The same id, the same order."""
+    subject_id: _builtins.str
+    """The person: subject id."""
+    agency: _builtins.str
+    """USCC of the agency whose uses are hidden."""
+    case_id: _builtins.str
+    """Only uses in this case; empty for all of the agency's."""
+    ground: _builtins.str
+    """The law that allows it."""
+    end_told: _builtins.bool
+    """Whether the person may be told when it ends."""
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When everything is shown again; at most a year from now."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        subject_id: _builtins.str = ...,
+        agency: _builtins.str = ...,
+        case_id: _builtins.str = ...,
+        ground: _builtins.str = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        end_told: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "case_id", b"case_id", "end_time", b"end_time", "end_told", b"end_told", "ground", b"ground", "request_id", b"request_id", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateHidingOrderRequest: _TypeAlias = CreateHidingOrderRequest  # noqa: Y015
+
+@_typing.final
+class CreateHidingOrderResponse(_message.Message):
+    """The order, not yet in force."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def order(self) -> _ledger_pb2.HidingOrder:
+        """The order."""
+
+    def __init__(
+        self,
+        *,
+        order: _ledger_pb2.HidingOrder | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateHidingOrderResponse: _TypeAlias = CreateHidingOrderResponse  # noqa: Y015
+
+@_typing.final
+class CountersignHidingOrderRequest(_message.Message):
+    """Countersigns an order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The same id, one effect."""
+    order_id: _builtins.str
+    """The order."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountersignHidingOrderRequest: _TypeAlias = CountersignHidingOrderRequest  # noqa: Y015
+
+@_typing.final
+class CountersignHidingOrderResponse(_message.Message):
+    """The order, in force."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def order(self) -> _ledger_pb2.HidingOrder:
+        """The order."""
+
+    def __init__(
+        self,
+        *,
+        order: _ledger_pb2.HidingOrder | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountersignHidingOrderResponse: _TypeAlias = CountersignHidingOrderResponse  # noqa: Y015
+
+@_typing.final
+class LiftHidingOrderRequest(_message.Message):
+    """Ends an order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    GROUND_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The same id, one effect."""
+    order_id: _builtins.str
+    """The order."""
+    ground: _builtins.str
+    """Why."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        ground: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ground", b"ground", "order_id", b"order_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiftHidingOrderRequest: _TypeAlias = LiftHidingOrderRequest  # noqa: Y015
+
+@_typing.final
+class LiftHidingOrderResponse(_message.Message):
+    """The order, ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def order(self) -> _ledger_pb2.HidingOrder:
+        """The order."""
+
+    def __init__(
+        self,
+        *,
+        order: _ledger_pb2.HidingOrder | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiftHidingOrderResponse: _TypeAlias = LiftHidingOrderResponse  # noqa: Y015
+
+@_typing.final
+class ListHidingOrdersRequest(_message.Message):
+    """Asks for orders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many; 1 to 100, 0 for 20."""
+    page_token: _builtins.str
+    """The `next_page_token` of the page before; empty for the newest."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHidingOrdersRequest: _TypeAlias = ListHidingOrdersRequest  # noqa: Y015
+
+@_typing.final
+class ListHidingOrdersResponse(_message.Message):
+    """Orders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def orders(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_pb2.HidingOrder]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        orders: _abc.Iterable[_ledger_pb2.HidingOrder] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "orders", b"orders"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHidingOrdersResponse: _TypeAlias = ListHidingOrdersResponse  # noqa: Y015
+
+@_typing.final
+class ErasePersonKeyRequest(_message.Message):
+    """Erases a person's key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The same id, one effect."""
+    subject_id: _builtins.str
+    """The person: subject id."""
+    basis: _builtins.str
+    """The law that asks for it."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        subject_id: _builtins.str = ...,
+        basis: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "request_id", b"request_id", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasePersonKeyRequest: _TypeAlias = ErasePersonKeyRequest  # noqa: Y015
+
+@_typing.final
+class ErasePersonKeyResponse(_message.Message):
+    """The key is gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _ledger_pb2.Receipt:
+        """The leaf of the erasure: the last one by which the person could be found."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _ledger_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasePersonKeyResponse: _TypeAlias = ErasePersonKeyResponse  # noqa: Y015
+
+@_typing.final
+class ArchiveLeavesRequest(_message.Message):
+    """Drops archived bodies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    FROM_INDEX_FIELD_NUMBER: _builtins.int
+    TO_INDEX_FIELD_NUMBER: _builtins.int
+    ROOT_HASH_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The same id, one effect."""
+    from_index: _builtins.int
+    """First leaf of the segment; a multiple of its length."""
+    to_index: _builtins.int
+    """The leaf behind its last; the length is a power of two of at least 256."""
+    root_hash: _builtins.bytes
+    """Root hash over the segment's leaves, 32 bytes: who knows it has had every one of them."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        from_index: _builtins.int = ...,
+        to_index: _builtins.int = ...,
+        root_hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_index", b"from_index", "request_id", b"request_id", "root_hash", b"root_hash", "to_index", b"to_index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArchiveLeavesRequest: _TypeAlias = ArchiveLeavesRequest  # noqa: Y015
+
+@_typing.final
+class ArchiveLeavesResponse(_message.Message):
+    """They are gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DROPPED_FIELD_NUMBER: _builtins.int
+    dropped: _builtins.int
+    """How many bodies were dropped."""
+    def __init__(
+        self,
+        *,
+        dropped: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped", b"dropped"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArchiveLeavesResponse: _TypeAlias = ArchiveLeavesResponse  # noqa: Y015
 
 @_typing.final
 class ListLeavesRequest(_message.Message):
@@ -156,21 +868,31 @@ class GetHeadResponse(_message.Message):
 
     HEAD_FIELD_NUMBER: _builtins.int
     PUBLIC_KEY_JWK_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    ARCHIVED_BELOW_FIELD_NUMBER: _builtins.int
     public_key_jwk: _builtins.str
     """The public key that signed it, as a JWK (RFC 7517)."""
+    archived_below: _builtins.int
+    """Leaves below this index are in archive segments alone."""
     @_builtins.property
     def head(self) -> _ledger_pb2.SignedHead:
         """The head."""
+
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """When the oldest leaf was made whose body is still here; unset for an empty ledger."""
 
     def __init__(
         self,
         *,
         head: _ledger_pb2.SignedHead | None = ...,
         public_key_jwk: _builtins.str = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+        archived_below: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "since_time", b"since_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "public_key_jwk", b"public_key_jwk"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived_below", b"archived_below", "head", b"head", "public_key_jwk", b"public_key_jwk", "since_time", b"since_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -40,6 +40,16 @@ class LedgerServiceStub:
                 request_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListOwnLeavesRequest.SerializeToString,
                 response_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListOwnLeavesResponse.FromString,
                 _registered_method=True)
+        self.GetOwnLeaf = channel.unary_unary(
+                '/tongban.ledger.v1.LedgerService/GetOwnLeaf',
+                request_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.GetOwnLeafRequest.SerializeToString,
+                response_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.GetOwnLeafResponse.FromString,
+                _registered_method=True)
+        self.SearchLeaves = channel.unary_unary(
+                '/tongban.ledger.v1.LedgerService/SearchLeaves',
+                request_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.SearchLeavesRequest.SerializeToString,
+                response_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.SearchLeavesResponse.FromString,
+                _registered_method=True)
         self.ListLeaves = channel.unary_unary(
                 '/tongban.ledger.v1.LedgerService/ListLeaves',
                 request_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListLeavesRequest.SerializeToString,
@@ -60,6 +70,56 @@ class LedgerServiceStub:
                 request_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.GetConsistencyProofRequest.SerializeToString,
                 response_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.GetConsistencyProofResponse.FromString,
                 _registered_method=True)
+        self.OpenDigest = channel.unary_unary(
+                '/tongban.ledger.v1.LedgerService/OpenDigest',
+                request_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.OpenDigestRequest.SerializeToString,
+                response_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.OpenDigestResponse.FromString,
+                _registered_method=True)
+        self.CosignHead = channel.unary_unary(
+                '/tongban.ledger.v1.LedgerService/CosignHead',
+                request_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CosignHeadRequest.SerializeToString,
+                response_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CosignHeadResponse.FromString,
+                _registered_method=True)
+        self.ReportFork = channel.unary_unary(
+                '/tongban.ledger.v1.LedgerService/ReportFork',
+                request_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ReportForkRequest.SerializeToString,
+                response_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ReportForkResponse.FromString,
+                _registered_method=True)
+        self.ListForkEvidence = channel.unary_unary(
+                '/tongban.ledger.v1.LedgerService/ListForkEvidence',
+                request_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListForkEvidenceRequest.SerializeToString,
+                response_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListForkEvidenceResponse.FromString,
+                _registered_method=True)
+        self.CreateHidingOrder = channel.unary_unary(
+                '/tongban.ledger.v1.LedgerService/CreateHidingOrder',
+                request_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHidingOrderRequest.SerializeToString,
+                response_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHidingOrderResponse.FromString,
+                _registered_method=True)
+        self.CountersignHidingOrder = channel.unary_unary(
+                '/tongban.ledger.v1.LedgerService/CountersignHidingOrder',
+                request_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CountersignHidingOrderRequest.SerializeToString,
+                response_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CountersignHidingOrderResponse.FromString,
+                _registered_method=True)
+        self.LiftHidingOrder = channel.unary_unary(
+                '/tongban.ledger.v1.LedgerService/LiftHidingOrder',
+                request_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.LiftHidingOrderRequest.SerializeToString,
+                response_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.LiftHidingOrderResponse.FromString,
+                _registered_method=True)
+        self.ListHidingOrders = channel.unary_unary(
+                '/tongban.ledger.v1.LedgerService/ListHidingOrders',
+                request_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHidingOrdersRequest.SerializeToString,
+                response_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHidingOrdersResponse.FromString,
+                _registered_method=True)
+        self.ErasePersonKey = channel.unary_unary(
+                '/tongban.ledger.v1.LedgerService/ErasePersonKey',
+                request_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ErasePersonKeyRequest.SerializeToString,
+                response_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ErasePersonKeyResponse.FromString,
+                _registered_method=True)
+        self.ArchiveLeaves = channel.unary_unary(
+                '/tongban.ledger.v1.LedgerService/ArchiveLeaves',
+                request_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ArchiveLeavesRequest.SerializeToString,
+                response_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ArchiveLeavesResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -68,6 +128,21 @@ class LedgerServiceServicer:
 
     def ListOwnLeaves(self, request, context):
         """Lists the leaves about the calling resident, newest first, each with its proof. Refuses callers without a subject.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetOwnLeaf(self, request, context):
+        """Reads one leaf about the calling resident, with its proof under a head that witnesses have signed, where there is one. NOT_FOUND for
+        another's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchLeaves(self, request, context):
+        """Searches leaves, newest first. Each search is a leaf itself.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,6 +176,78 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OpenDigest(self, request, context):
+        """Opens the digest of one leaf about the calling resident, so that a body that somebody holds can be proven. NOT_FOUND for another's, for a leaf
+        without a digest, for a hidden one, and after the person's key was erased.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CosignHead(self, request, context):
+        """Takes a witness's cosignature of a head. The same again changes nothing. COSIGNATURE_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportFork(self, request, context):
+        """Takes a witness's evidence that a ledger, this one or another, is not what it was, and tells everybody. EVIDENCE_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListForkEvidence(self, request, context):
+        """Lists evidence of forks, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateHidingOrder(self, request, context):
+        """Orders that uses of one person's data by one agency be hidden from that person until a day. Hides nothing before another officer countersigns.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountersignHidingOrder(self, request, context):
+        """Countersigns an order; by another officer than the one who made it. SAME_OFFICER, ORDER_NOT_FOUND, ORDER_NOT_OPEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LiftHidingOrder(self, request, context):
+        """Ends an order early. ORDER_NOT_FOUND, ORDER_NOT_OPEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHidingOrders(self, request, context):
+        """Lists orders, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ErasePersonKey(self, request, context):
+        """Erases a person's key: from then on nobody can tell which leaves are about that person, or test a guess at a digest. Every proof stays whole.
+        It can't be undone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ArchiveLeaves(self, request, context):
+        """Drops the bodies of leaves that an archive segment holds and whose time is over. Hashes and proofs stay. SEGMENT_DIFFERS, RETENTION_NOT_OVER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -108,6 +255,16 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ListOwnLeaves,
                     request_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListOwnLeavesRequest.FromString,
                     response_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListOwnLeavesResponse.SerializeToString,
+            ),
+            'GetOwnLeaf': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOwnLeaf,
+                    request_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.GetOwnLeafRequest.FromString,
+                    response_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.GetOwnLeafResponse.SerializeToString,
+            ),
+            'SearchLeaves': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchLeaves,
+                    request_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.SearchLeavesRequest.FromString,
+                    response_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.SearchLeavesResponse.SerializeToString,
             ),
             'ListLeaves': grpc.unary_unary_rpc_method_handler(
                     servicer.ListLeaves,
@@ -128,6 +285,56 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.GetConsistencyProof,
                     request_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.GetConsistencyProofRequest.FromString,
                     response_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.GetConsistencyProofResponse.SerializeToString,
+            ),
+            'OpenDigest': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenDigest,
+                    request_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.OpenDigestRequest.FromString,
+                    response_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.OpenDigestResponse.SerializeToString,
+            ),
+            'CosignHead': grpc.unary_unary_rpc_method_handler(
+                    servicer.CosignHead,
+                    request_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CosignHeadRequest.FromString,
+                    response_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CosignHeadResponse.SerializeToString,
+            ),
+            'ReportFork': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportFork,
+                    request_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ReportForkRequest.FromString,
+                    response_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ReportForkResponse.SerializeToString,
+            ),
+            'ListForkEvidence': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListForkEvidence,
+                    request_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListForkEvidenceRequest.FromString,
+                    response_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListForkEvidenceResponse.SerializeToString,
+            ),
+            'CreateHidingOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateHidingOrder,
+                    request_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHidingOrderRequest.FromString,
+                    response_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHidingOrderResponse.SerializeToString,
+            ),
+            'CountersignHidingOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountersignHidingOrder,
+                    request_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CountersignHidingOrderRequest.FromString,
+                    response_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CountersignHidingOrderResponse.SerializeToString,
+            ),
+            'LiftHidingOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.LiftHidingOrder,
+                    request_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.LiftHidingOrderRequest.FromString,
+                    response_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.LiftHidingOrderResponse.SerializeToString,
+            ),
+            'ListHidingOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHidingOrders,
+                    request_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHidingOrdersRequest.FromString,
+                    response_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHidingOrdersResponse.SerializeToString,
+            ),
+            'ErasePersonKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.ErasePersonKey,
+                    request_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ErasePersonKeyRequest.FromString,
+                    response_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ErasePersonKeyResponse.SerializeToString,
+            ),
+            'ArchiveLeaves': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchiveLeaves,
+                    request_deserializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ArchiveLeavesRequest.FromString,
+                    response_serializer=tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ArchiveLeavesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -158,6 +365,60 @@ class LedgerService:
             '/tongban.ledger.v1.LedgerService/ListOwnLeaves',
             tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListOwnLeavesRequest.SerializeToString,
             tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListOwnLeavesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOwnLeaf(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.ledger.v1.LedgerService/GetOwnLeaf',
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.GetOwnLeafRequest.SerializeToString,
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.GetOwnLeafResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchLeaves(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.ledger.v1.LedgerService/SearchLeaves',
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.SearchLeavesRequest.SerializeToString,
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.SearchLeavesResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -266,6 +527,276 @@ class LedgerService:
             '/tongban.ledger.v1.LedgerService/GetConsistencyProof',
             tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.GetConsistencyProofRequest.SerializeToString,
             tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.GetConsistencyProofResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenDigest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.ledger.v1.LedgerService/OpenDigest',
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.OpenDigestRequest.SerializeToString,
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.OpenDigestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CosignHead(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.ledger.v1.LedgerService/CosignHead',
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CosignHeadRequest.SerializeToString,
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CosignHeadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportFork(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.ledger.v1.LedgerService/ReportFork',
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ReportForkRequest.SerializeToString,
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ReportForkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListForkEvidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.ledger.v1.LedgerService/ListForkEvidence',
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListForkEvidenceRequest.SerializeToString,
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListForkEvidenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateHidingOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.ledger.v1.LedgerService/CreateHidingOrder',
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHidingOrderRequest.SerializeToString,
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CreateHidingOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountersignHidingOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.ledger.v1.LedgerService/CountersignHidingOrder',
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CountersignHidingOrderRequest.SerializeToString,
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.CountersignHidingOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LiftHidingOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.ledger.v1.LedgerService/LiftHidingOrder',
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.LiftHidingOrderRequest.SerializeToString,
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.LiftHidingOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHidingOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.ledger.v1.LedgerService/ListHidingOrders',
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHidingOrdersRequest.SerializeToString,
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ListHidingOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ErasePersonKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.ledger.v1.LedgerService/ErasePersonKey',
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ErasePersonKeyRequest.SerializeToString,
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ErasePersonKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArchiveLeaves(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.ledger.v1.LedgerService/ArchiveLeaves',
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ArchiveLeavesRequest.SerializeToString,
+            tongban_dot_ledger_dot_v1_dot_ledger__service__pb2.ArchiveLeavesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,12 @@ class LedgerServiceStub:
     def __new__(cls, channel: _aio.Channel) -> LedgerServiceAsyncStub: ...
     ListOwnLeaves: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListOwnLeavesRequest, _ledger_service_pb2.ListOwnLeavesResponse]
     """Lists the leaves about the calling resident, newest first, each with its proof. Refuses callers without a subject."""
+    GetOwnLeaf: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetOwnLeafRequest, _ledger_service_pb2.GetOwnLeafResponse]
+    """Reads one leaf about the calling resident, with its proof under a head that witnesses have signed, where there is one. NOT_FOUND for
+    another's.
+    """
+    SearchLeaves: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.SearchLeavesRequest, _ledger_service_pb2.SearchLeavesResponse]
+    """Searches leaves, newest first. Each search is a leaf itself."""
     ListLeaves: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListLeavesRequest, _ledger_service_pb2.ListLeavesResponse]
     """Lists leaves in order of index, for archives, witnesses and auditors."""
     GetHead: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetHeadRequest, _ledger_service_pb2.GetHeadResponse]
@@ -43,6 +49,30 @@ class LedgerServiceStub:
     """Proves that one leaf is covered by a head. NOT_FOUND for an index that is not durable yet."""
     GetConsistencyProof: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetConsistencyProofRequest, _ledger_service_pb2.GetConsistencyProofResponse]
     """Proves that a later head only adds leaves to an earlier one."""
+    OpenDigest: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.OpenDigestRequest, _ledger_service_pb2.OpenDigestResponse]
+    """Opens the digest of one leaf about the calling resident, so that a body that somebody holds can be proven. NOT_FOUND for another's, for a leaf
+    without a digest, for a hidden one, and after the person's key was erased.
+    """
+    CosignHead: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.CosignHeadRequest, _ledger_service_pb2.CosignHeadResponse]
+    """Takes a witness's cosignature of a head. The same again changes nothing. COSIGNATURE_INVALID."""
+    ReportFork: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ReportForkRequest, _ledger_service_pb2.ReportForkResponse]
+    """Takes a witness's evidence that a ledger, this one or another, is not what it was, and tells everybody. EVIDENCE_INVALID."""
+    ListForkEvidence: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListForkEvidenceRequest, _ledger_service_pb2.ListForkEvidenceResponse]
+    """Lists evidence of forks, newest first."""
+    CreateHidingOrder: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.CreateHidingOrderRequest, _ledger_service_pb2.CreateHidingOrderResponse]
+    """Orders that uses of one person's data by one agency be hidden from that person until a day. Hides nothing before another officer countersigns."""
+    CountersignHidingOrder: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.CountersignHidingOrderRequest, _ledger_service_pb2.CountersignHidingOrderResponse]
+    """Countersigns an order; by another officer than the one who made it. SAME_OFFICER, ORDER_NOT_FOUND, ORDER_NOT_OPEN."""
+    LiftHidingOrder: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.LiftHidingOrderRequest, _ledger_service_pb2.LiftHidingOrderResponse]
+    """Ends an order early. ORDER_NOT_FOUND, ORDER_NOT_OPEN."""
+    ListHidingOrders: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListHidingOrdersRequest, _ledger_service_pb2.ListHidingOrdersResponse]
+    """Lists orders, newest first."""
+    ErasePersonKey: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ErasePersonKeyRequest, _ledger_service_pb2.ErasePersonKeyResponse]
+    """Erases a person's key: from then on nobody can tell which leaves are about that person, or test a guess at a digest. Every proof stays whole.
+    It can't be undone.
+    """
+    ArchiveLeaves: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ArchiveLeavesRequest, _ledger_service_pb2.ArchiveLeavesResponse]
+    """Drops the bodies of leaves that an archive segment holds and whose time is over. Hashes and proofs stay. SEGMENT_DIFFERS, RETENTION_NOT_OVER."""
 
 @_typing.type_check_only
 class LedgerServiceAsyncStub(LedgerServiceStub):
@@ -51,6 +81,12 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListOwnLeaves: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListOwnLeavesRequest, _ledger_service_pb2.ListOwnLeavesResponse]  # type: ignore[assignment]
     """Lists the leaves about the calling resident, newest first, each with its proof. Refuses callers without a subject."""
+    GetOwnLeaf: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetOwnLeafRequest, _ledger_service_pb2.GetOwnLeafResponse]  # type: ignore[assignment]
+    """Reads one leaf about the calling resident, with its proof under a head that witnesses have signed, where there is one. NOT_FOUND for
+    another's.
+    """
+    SearchLeaves: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.SearchLeavesRequest, _ledger_service_pb2.SearchLeavesResponse]  # type: ignore[assignment]
+    """Searches leaves, newest first. Each search is a leaf itself."""
     ListLeaves: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListLeavesRequest, _ledger_service_pb2.ListLeavesResponse]  # type: ignore[assignment]
     """Lists leaves in order of index, for archives, witnesses and auditors."""
     GetHead: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetHeadRequest, _ledger_service_pb2.GetHeadResponse]  # type: ignore[assignment]
@@ -59,6 +95,30 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """Proves that one leaf is covered by a head. NOT_FOUND for an index that is not durable yet."""
     GetConsistencyProof: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetConsistencyProofRequest, _ledger_service_pb2.GetConsistencyProofResponse]  # type: ignore[assignment]
     """Proves that a later head only adds leaves to an earlier one."""
+    OpenDigest: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.OpenDigestRequest, _ledger_service_pb2.OpenDigestResponse]  # type: ignore[assignment]
+    """Opens the digest of one leaf about the calling resident, so that a body that somebody holds can be proven. NOT_FOUND for another's, for a leaf
+    without a digest, for a hidden one, and after the person's key was erased.
+    """
+    CosignHead: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.CosignHeadRequest, _ledger_service_pb2.CosignHeadResponse]  # type: ignore[assignment]
+    """Takes a witness's cosignature of a head. The same again changes nothing. COSIGNATURE_INVALID."""
+    ReportFork: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ReportForkRequest, _ledger_service_pb2.ReportForkResponse]  # type: ignore[assignment]
+    """Takes a witness's evidence that a ledger, this one or another, is not what it was, and tells everybody. EVIDENCE_INVALID."""
+    ListForkEvidence: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListForkEvidenceRequest, _ledger_service_pb2.ListForkEvidenceResponse]  # type: ignore[assignment]
+    """Lists evidence of forks, newest first."""
+    CreateHidingOrder: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.CreateHidingOrderRequest, _ledger_service_pb2.CreateHidingOrderResponse]  # type: ignore[assignment]
+    """Orders that uses of one person's data by one agency be hidden from that person until a day. Hides nothing before another officer countersigns."""
+    CountersignHidingOrder: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.CountersignHidingOrderRequest, _ledger_service_pb2.CountersignHidingOrderResponse]  # type: ignore[assignment]
+    """Countersigns an order; by another officer than the one who made it. SAME_OFFICER, ORDER_NOT_FOUND, ORDER_NOT_OPEN."""
+    LiftHidingOrder: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.LiftHidingOrderRequest, _ledger_service_pb2.LiftHidingOrderResponse]  # type: ignore[assignment]
+    """Ends an order early. ORDER_NOT_FOUND, ORDER_NOT_OPEN."""
+    ListHidingOrders: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListHidingOrdersRequest, _ledger_service_pb2.ListHidingOrdersResponse]  # type: ignore[assignment]
+    """Lists orders, newest first."""
+    ErasePersonKey: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ErasePersonKeyRequest, _ledger_service_pb2.ErasePersonKeyResponse]  # type: ignore[assignment]
+    """Erases a person's key: from then on nobody can tell which leaves are about that person, or test a guess at a digest. Every proof stays whole.
+    It can't be undone.
+    """
+    ArchiveLeaves: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ArchiveLeavesRequest, _ledger_service_pb2.ArchiveLeavesResponse]  # type: ignore[assignment]
+    """Drops the bodies of leaves that an archive segment holds and whose time is over. Hashes and proofs stay. SEGMENT_DIFFERS, RETENTION_NOT_OVER."""
 
 class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads one service's ledger. Served by identity, licenses and exchange, each for its own."""
@@ -70,6 +130,24 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.ListOwnLeavesResponse, _abc.Awaitable[_ledger_service_pb2.ListOwnLeavesResponse]]:
         """Lists the leaves about the calling resident, newest first, each with its proof. Refuses callers without a subject."""
+
+    @_abc_1.abstractmethod
+    def GetOwnLeaf(
+        self,
+        request: _ledger_service_pb2.GetOwnLeafRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.GetOwnLeafResponse, _abc.Awaitable[_ledger_service_pb2.GetOwnLeafResponse]]:
+        """Reads one leaf about the calling resident, with its proof under a head that witnesses have signed, where there is one. NOT_FOUND for
+        another's.
+        """
+
+    @_abc_1.abstractmethod
+    def SearchLeaves(
+        self,
+        request: _ledger_service_pb2.SearchLeavesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.SearchLeavesResponse, _abc.Awaitable[_ledger_service_pb2.SearchLeavesResponse]]:
+        """Searches leaves, newest first. Each search is a leaf itself."""
 
     @_abc_1.abstractmethod
     def ListLeaves(
@@ -102,5 +180,89 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.GetConsistencyProofResponse, _abc.Awaitable[_ledger_service_pb2.GetConsistencyProofResponse]]:
         """Proves that a later head only adds leaves to an earlier one."""
+
+    @_abc_1.abstractmethod
+    def OpenDigest(
+        self,
+        request: _ledger_service_pb2.OpenDigestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.OpenDigestResponse, _abc.Awaitable[_ledger_service_pb2.OpenDigestResponse]]:
+        """Opens the digest of one leaf about the calling resident, so that a body that somebody holds can be proven. NOT_FOUND for another's, for a leaf
+        without a digest, for a hidden one, and after the person's key was erased.
+        """
+
+    @_abc_1.abstractmethod
+    def CosignHead(
+        self,
+        request: _ledger_service_pb2.CosignHeadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.CosignHeadResponse, _abc.Awaitable[_ledger_service_pb2.CosignHeadResponse]]:
+        """Takes a witness's cosignature of a head. The same again changes nothing. COSIGNATURE_INVALID."""
+
+    @_abc_1.abstractmethod
+    def ReportFork(
+        self,
+        request: _ledger_service_pb2.ReportForkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.ReportForkResponse, _abc.Awaitable[_ledger_service_pb2.ReportForkResponse]]:
+        """Takes a witness's evidence that a ledger, this one or another, is not what it was, and tells everybody. EVIDENCE_INVALID."""
+
+    @_abc_1.abstractmethod
+    def ListForkEvidence(
+        self,
+        request: _ledger_service_pb2.ListForkEvidenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.ListForkEvidenceResponse, _abc.Awaitable[_ledger_service_pb2.ListForkEvidenceResponse]]:
+        """Lists evidence of forks, newest first."""
+
+    @_abc_1.abstractmethod
+    def CreateHidingOrder(
+        self,
+        request: _ledger_service_pb2.CreateHidingOrderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.CreateHidingOrderResponse, _abc.Awaitable[_ledger_service_pb2.CreateHidingOrderResponse]]:
+        """Orders that uses of one person's data by one agency be hidden from that person until a day. Hides nothing before another officer countersigns."""
+
+    @_abc_1.abstractmethod
+    def CountersignHidingOrder(
+        self,
+        request: _ledger_service_pb2.CountersignHidingOrderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.CountersignHidingOrderResponse, _abc.Awaitable[_ledger_service_pb2.CountersignHidingOrderResponse]]:
+        """Countersigns an order; by another officer than the one who made it. SAME_OFFICER, ORDER_NOT_FOUND, ORDER_NOT_OPEN."""
+
+    @_abc_1.abstractmethod
+    def LiftHidingOrder(
+        self,
+        request: _ledger_service_pb2.LiftHidingOrderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.LiftHidingOrderResponse, _abc.Awaitable[_ledger_service_pb2.LiftHidingOrderResponse]]:
+        """Ends an order early. ORDER_NOT_FOUND, ORDER_NOT_OPEN."""
+
+    @_abc_1.abstractmethod
+    def ListHidingOrders(
+        self,
+        request: _ledger_service_pb2.ListHidingOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.ListHidingOrdersResponse, _abc.Awaitable[_ledger_service_pb2.ListHidingOrdersResponse]]:
+        """Lists orders, newest first."""
+
+    @_abc_1.abstractmethod
+    def ErasePersonKey(
+        self,
+        request: _ledger_service_pb2.ErasePersonKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.ErasePersonKeyResponse, _abc.Awaitable[_ledger_service_pb2.ErasePersonKeyResponse]]:
+        """Erases a person's key: from then on nobody can tell which leaves are about that person, or test a guess at a digest. Every proof stays whole.
+        It can't be undone.
+        """
+
+    @_abc_1.abstractmethod
+    def ArchiveLeaves(
+        self,
+        request: _ledger_service_pb2.ArchiveLeavesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_service_pb2.ArchiveLeavesResponse, _abc.Awaitable[_ledger_service_pb2.ArchiveLeavesResponse]]:
+        """Drops the bodies of leaves that an archive segment holds and whose time is over. Hashes and proofs stay. SEGMENT_DIFFERS, RETENTION_NOT_OVER."""
 
 def add_LedgerServiceServicer_to_server(servicer: LedgerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exchange's schema grows: witnesses, archives and hidden entries of the ledger."""
+"""The exchange's schema grows: keys of persons, witnesses, archives and hidden entries of the ledger."""
+
+from alembic import op
+
+from services.kit.store import schema
 
 revision = "0002_ledger"
 down_revision = "0001_first"
 
 
 def upgrade() -> None:
-    """Nothing yet: the room is kept so that parts built side by side keep one order."""
+    """Create the tables."""
+    schema.grow_ledger(op)

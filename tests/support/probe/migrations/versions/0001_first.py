@@ -14,6 +14,7 @@ down_revision = None
 def upgrade() -> None:
     schema.create(op)
     schema.add_deadlines(op)
+    schema.grow_ledger(op)
     op.create_table(
         "effect",
         sa.Column("id", BigId, primary_key=True, autoincrement=True),
