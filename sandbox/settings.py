@@ -35,7 +35,10 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_file: str = Field(default="", description="File that log lines are appended to; empty for standard error.")
     witness_seconds: float = Field(
-        default=30.0, gt=0, le=3600, description="How often two departments look at the ledgers and co-sign their heads."
+        default=30.0,
+        gt=0,
+        le=3600,
+        description="How often two departments look at the ledgers and co-sign their heads.",
     )
     with_parent: bool = Field(default=False, description="End when standard input does: when the starter is gone.")
 

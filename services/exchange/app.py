@@ -7,7 +7,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 
 from tongban.exchange.v1 import exchange_service_pb2_grpc as doors
+from tongban.exchange.v1.catalogue_service_pb2_grpc import add_EntryServiceServicer_to_server
 from tongban.exchange.v1.corrections_service_pb2_grpc import add_CorrectionServiceServicer_to_server
+from tongban.exchange.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
 from tongban.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 
 from services.exchange.adapters.kinds import adapters as known_adapters
@@ -19,20 +21,22 @@ from services.exchange.events import ALL_TOPICS, TOPICS, CorrectionEvents, Excha
 from services.exchange.rest.xroad import XroadDoor
 from services.exchange.rest.xroad.meta import MetaCalls
 from services.exchange.rest.xroad.services import ResourceCalls
-from services.exchange.rpc import CatalogueRpc, ConnectorRpc, CorrectionRpc, ExchangeRpc
+from services.exchange.rpc import CatalogueRpc, ConnectorRpc, CorrectionRpc, EntryRpc, ExchangeRpc, SearchRpc
 from services.exchange.service.broker import Broker
 from services.exchange.service.catalogue import CatalogueService
 from services.exchange.service.connectors import ConnectorHub
 from services.exchange.service.corrections import ClaimService, Disputes, RecallService
+from services.exchange.service.entries import EntryService
 from services.exchange.service.grants import GrantService
 from services.exchange.service.ports import Adapters, Persons, Steps
 from services.exchange.service.providers import Limits, Providers
 from services.exchange.service.queries import QueryService
 from services.exchange.service.quotas import Quotas
 from services.exchange.service.rulebook import Rulebook
+from services.exchange.service.search import SearchService
 from services.exchange.service.steps import StepService
 from services.exchange.service.subjects import Subjects
-from services.exchange.service.upkeep import keep_clean, keep_fresh
+from services.exchange.service.upkeep import keep_clean, keep_fresh, keep_indexed
 from services.exchange.service.xroad import NeighborService
 from services.exchange.store import ExchangeStore
 from services.kit import logs
@@ -102,6 +106,7 @@ async def running(
             clock=runtime.clock,
             answer_days=settings.answer_days,
         )
+        entries = EntryService(store, clock=runtime.clock)
         catalogue = CatalogueService(store, rulebook, clock=runtime.clock, region=settings.region)
         grants = GrantService(store, rulebook, clock=runtime.clock)
         deadlines = Deadlines(store, published())
@@ -123,7 +128,9 @@ async def running(
             name="exchange",
             rpc=[
                 (doors.add_ExchangeServiceServicer_to_server, ExchangeRpc(queries, answering)),
-                (doors.add_CatalogueServiceServicer_to_server, CatalogueRpc(catalogue, grants)),
+                (doors.add_CatalogueServiceServicer_to_server, CatalogueRpc(catalogue, grants, entries)),
+                (add_EntryServiceServicer_to_server, EntryRpc(entries)),
+                (add_SearchServiceServicer_to_server, SearchRpc(SearchService(store))),
                 (doors.add_ConnectorServiceServicer_to_server, ConnectorRpc(hub, rulebook)),
                 (add_CorrectionServiceServicer_to_server, CorrectionRpc(claims, recalls)),
                 (add_LedgerServiceServicer_to_server, LedgerRpc(store.ledger)),
@@ -138,6 +145,7 @@ async def running(
                 partial(keep_clean, answering),
                 deadlines.run,
                 disputes.keep,
+                partial(keep_indexed, store),
             ],
             http=_xroad(settings, runtime, store, rulebook, queries),
             http_host=settings.http_host,

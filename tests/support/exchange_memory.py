@@ -12,6 +12,7 @@ from services.exchange.domain.grant import Grant
 from services.exchange.domain.inquiry import KeptAnswer
 from services.exchange.domain.refusals import AnswerNotFound, GrantNotFound, ResourceNotFound
 from services.exchange.domain.resource import Resource
+from services.exchange.domain.version import NOBODY, By
 from services.exchange.service.ports import Touched
 from services.kit.caller import Caller, current_caller
 from services.kit.errors import Refusal, Unavailable
@@ -64,7 +65,8 @@ class MemoryTx:
             raise ResourceNotFound("There is no such resource in the catalogue.")
         return found
 
-    async def save_resource(self, resource: Resource, *, now: datetime) -> None:
+    async def save_resource(self, resource: Resource, *, now: datetime, by: By = NOBODY) -> None:
+        assert by is not None
         self.rows.resources[resource.code] = (resource, now)
 
     async def find_grant(self, grant_id: str) -> Grant | None:

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.exchange.domain.refusals import GrantRevoked, SharingRefused
+from services.exchange.domain.refusals import GrantRevoked, ResourceRetired, SharingRefused
 from services.exchange.domain.resource import USCC, Resource, SharingClass
 from services.kit.errors import RequestInvalid, Violation
 
@@ -52,6 +52,8 @@ class GrantChanged:
 
 def grant(draft: Grant, resource: Resource) -> tuple[Grant, GrantChanged]:
     """Give a grant, if the resource may be shared and has what is granted. `draft.create_time` is now."""
+    if resource.retired:
+        raise ResourceRetired(f"The provider no longer offers resource {resource.code}.")
     if resource.sharing_class is SharingClass.REFUSED:
         raise SharingRefused(f"Resource {resource.code} is not shared: {resource.sharing_reason}")
     if faults := _faults(draft, resource.field_names):

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.exchange.domain.grant import Grant
-from services.exchange.domain.refusals import FieldNotGranted, GrantExpired, NoGrant, PurposeNotGranted, SharingRefused
+from services.exchange.domain.refusals import (
+    FieldNotGranted,
+    GrantExpired,
+    NoGrant,
+    PurposeNotGranted,
+    ResourceRetired,
+    SharingRefused,
+)
 from services.exchange.domain.resource import Resource, SharingClass
 
 
@@ -85,6 +92,8 @@ def _holding(
     """Resource and the grants that hold now and for the purpose, newest first; never empty."""
     if resource is None or not grants:
         raise NoGrant("The agency has no grant on this resource.", remedy="Apply to the provider for a grant.")
+    if resource.retired:
+        raise ResourceRetired(f"The provider no longer offers resource {resource.code}.")
     if resource.sharing_class is SharingClass.REFUSED:
         raise SharingRefused(f"Resource {resource.code} is not shared.")
     current = [each for each in grants if each.expire_time > now]

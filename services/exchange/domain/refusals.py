@@ -80,8 +80,12 @@ class AnswerNotFound(NotFound):
     """There is no such answer, or its time is over."""
 
 
+class ResourceRetired(Refusal):
+    """The provider no longer offers the resource; what the catalogue said of it stays readable."""
+
+
 class ResourceNotOwned(Refusal):
-    """A connector offers a resource that another agency provides, or one that is not reached by connector."""
+    """The resource is another agency's; or a connector offers one that is not reached by connector."""
 
     code = Code.PERMISSION_DENIED
 

@@ -5,15 +5,16 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from services.exchange.domain.metadata import CODE, DataType, Metadata, metadata_faults
 from services.exchange.domain.refusals import RegionNotServed
 from services.exchange.domain.settings import AdapterKind, AdapterSettings, check_settings
 from services.kit.errors import RequestInvalid, Violation
 
 FIELDS_MAX = 100
 TIMEOUT_MS_MIN, TIMEOUT_MS_MAX = 50, 30_000
+_LENGTH_MAX, _BASIS_MAX, _LABEL_MAX = 1_000_000, 200, 100
 SUBJECT_KEY = "subject_key"  # Reserved: a provider may echo in it whom the record is about.
 
-_CODE = re.compile(r"[1-3][0-9]{5,19}/[0-9]{1,12}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 USCC = re.compile(r"[0-9A-HJ-NP-RT-UW-Y]{18}")
 REGION = re.compile(r"[0-9]{6}")
@@ -37,12 +38,15 @@ class Sensitivity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ResourceField:
-    """One field that a query can give."""
+    """One field that a query can give; `basis`: on which law the provider holds it. None, 0 and empty: not stated."""
 
     name: str
     label_zh: str
     label_en: str
     sensitivity: Sensitivity
+    data_type: DataType | None = None
+    length: int = 0
+    basis: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class Resource:
     timeout_ms: int
     region: str
     revision: int = 0
+    metadata: Metadata = field(default_factory=Metadata)
+    retired: bool = False
 
     @property
     def field_names(self) -> frozenset[str]:
@@ -90,7 +96,7 @@ def check_resource(resource: Resource, *, region: str) -> None:
 def _faults(resource: Resource) -> list[Violation]:
     checks = {
         "resource.code": (
-            bool(_CODE.fullmatch(resource.code)),
+            bool(CODE.fullmatch(resource.code)),
             "A classification of at least six digits, a slash and a running number, e.g. 307001/000001.",
         ),
         "resource.name_zh": (1 <= len(resource.name_zh) <= 200, "1 to 200 characters."),  # noqa: PLR2004 -- a bound
@@ -109,13 +115,25 @@ def _faults(resource: Resource) -> list[Violation]:
         "resource.fields": (1 <= len(resource.fields) <= FIELDS_MAX, f"1 to {FIELDS_MAX} fields."),
     }
     faults = [Violation(name, words) for name, (holds, words) in checks.items() if not holds]
+    return [*faults, *_field_faults(resource), *metadata_faults(resource.metadata, code=resource.code)]
+
+
+def _field_faults(resource: Resource) -> list[Violation]:
+    faults: list[Violation] = []
     seen: set[str] = set()
     for index, each in enumerate(resource.fields[:FIELDS_MAX]):
         if not _NAME.fullmatch(each.name) or each.name == SUBJECT_KEY:
             faults.append(Violation(f"resource.fields[{index}].name", f"Snake case, not {SUBJECT_KEY}."))
         if each.name in seen:
             faults.append(Violation(f"resource.fields[{index}].name", "Each name once."))
-        if not (1 <= len(each.label_zh) <= 100 and 1 <= len(each.label_en) <= 100):  # noqa: PLR2004 -- a bound
-            faults.append(Violation(f"resource.fields[{index}]", "Both labels, at most 100 characters."))
+        if not (1 <= len(each.label_zh) <= _LABEL_MAX and 1 <= len(each.label_en) <= _LABEL_MAX):
+            faults.append(Violation(f"resource.fields[{index}]", f"Both labels, at most {_LABEL_MAX} characters."))
+        if not (0 <= each.length <= _LENGTH_MAX and len(each.basis) <= _BASIS_MAX):
+            faults.append(
+                Violation(
+                    f"resource.fields[{index}]",
+                    f"A length of at most {_LENGTH_MAX}, a basis of at most {_BASIS_MAX} characters.",
+                )
+            )
         seen.add(each.name)
     return faults

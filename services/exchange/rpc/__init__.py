@@ -4,6 +4,8 @@
 from services.exchange.rpc.catalogue import CatalogueRpc
 from services.exchange.rpc.connector import ConnectorRpc
 from services.exchange.rpc.corrections import CorrectionRpc
+from services.exchange.rpc.entries import EntryRpc
 from services.exchange.rpc.exchange import ExchangeRpc
+from services.exchange.rpc.search import SearchRpc
 
-__all__ = ["CatalogueRpc", "ConnectorRpc", "CorrectionRpc", "ExchangeRpc"]
+__all__ = ["CatalogueRpc", "ConnectorRpc", "CorrectionRpc", "EntryRpc", "ExchangeRpc", "SearchRpc"]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from services.exchange.domain.resource import Resource, ResourceChanged, check_resource
 from services.exchange.domain.settings import keep_secrets
+from services.exchange.domain.version import By
 from services.exchange.service.ports import Store
 from services.exchange.service.rulebook import Rulebook
 from services.kit.caller import Caller
@@ -36,7 +37,7 @@ class CatalogueService:
             if before is not None and replace(resource, revision=before.revision) == before:
                 return before
             after = replace(resource, revision=before.revision + 1 if before is not None else 1)
-            await tx.save_resource(after, now=self._clock())
+            await tx.save_resource(after, now=self._clock(), by=By(caller.label))
             await tx.record(ResourceChanged(after.code))
         self._rulebook.forget_resource(after.code)
         return after

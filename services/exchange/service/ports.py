@@ -11,6 +11,7 @@ from services.exchange.domain.grant import Grant
 from services.exchange.domain.inquiry import Inquiry, KeptAnswer, Query
 from services.exchange.domain.resource import Resource
 from services.exchange.domain.settings import AdapterKind
+from services.exchange.domain.version import NOBODY, By
 from services.kit.ledger.access import Access, Receipt
 from services.kit.paging import Page
 
@@ -91,7 +92,7 @@ class Transaction(Protocol):
     async def find_resource(self, code: str) -> Resource | None:
         """Read a resource and lock it, None where there is none."""
 
-    async def save_resource(self, resource: Resource, *, now: datetime) -> None:
+    async def save_resource(self, resource: Resource, *, now: datetime, by: By = NOBODY) -> None:
         """Write a resource, new or changed."""
 
     async def grant(self, grant_id: str) -> Grant:

@@ -2,6 +2,8 @@
 """What runs beside the calls: the rulebook forgets what changed, old answers go."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
 
 from services.exchange.service.rulebook import Rulebook
 from services.exchange.service.steps import StepService
@@ -9,6 +11,7 @@ from services.kit.errors import Unavailable
 
 _RETRY_SECONDS = 1.0
 _CLEANING_SECONDS = 3600.0
+_REINDEX_MAX = 200
 
 
 async def keep_fresh(rulebook: Rulebook, *, age_seconds_max: float) -> None:
@@ -28,6 +31,24 @@ async def keep_clean(steps: StepService) -> None:
             await asyncio.sleep(_RETRY_SECONDS)
             continue
         await asyncio.sleep(_CLEANING_SECONDS)
+
+
+class Reindexing(Protocol):
+    """Resources whose words an earlier release wrote, or none did."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """Open a transaction that can `reindex`."""
+
+
+async def keep_indexed(store: Reindexing) -> None:
+    """Write the words of resources that were stored before there were any; processes share the work. Then there is no more."""
+    written = _REINDEX_MAX
+    while written == _REINDEX_MAX:
+        try:
+            async with store.transaction() as tx:
+                written = await tx.reindex(limit=_REINDEX_MAX)
+        except Unavailable:
+            await asyncio.sleep(_RETRY_SECONDS)
 
 
 async def _refreshed(rulebook: Rulebook) -> bool:

@@ -6,20 +6,20 @@ from datetime import datetime
 from sqlalchemy import select
 
 from services.exchange.domain.inquiry import KeptAnswer
-from services.exchange.domain.refusals import AnswerNotFound, ResourceNotFound
-from services.exchange.domain.resource import Resource
+from services.exchange.domain.refusals import AnswerNotFound
 from services.exchange.store import rows
+from services.exchange.store.catalogue import CatalogueReads
 from services.exchange.store.corrections import CorrectionReads
 from services.exchange.store.grants import GrantReads
-from services.exchange.store.tables import kept_answer, metadata, resource
+from services.exchange.store.search import SearchReads
+from services.exchange.store.tables import kept_answer, metadata
 from services.exchange.store.tx import ExchangeTx
 from services.exchange.store.xroad import NeighborReads
 from services.kit.ledger.access import content_digest
-from services.kit.paging import Page, decode_token, encode_token
 from services.kit.store import Store
 
 
-class ExchangeStore(CorrectionReads, GrantReads, NeighborReads, Store[ExchangeTx]):
+class ExchangeStore(CorrectionReads, GrantReads, NeighborReads, CatalogueReads, SearchReads, Store[ExchangeTx]):
     """One database: catalogue, grants, counts, answers, and the kit's outbox, guard and ledger."""
 
     service = "exchange"
@@ -37,25 +37,6 @@ class ExchangeStore(CorrectionReads, GrantReads, NeighborReads, Store[ExchangeTx
     def subject_mark(self, kind: str, value: str) -> str:
         """Give the keyed mark of a number or code."""
         return f"{kind}:{self.keyring.blind_index(value, f'exchange.subject.{kind}').hex()}"
-
-    async def read_resource(self, code: str) -> Resource:
-        """Read a resource. Raises ResourceNotFound."""
-        async with self.reading() as connection:
-            found = await connection.execute(select(resource).where(resource.c.code == code))
-        row = found.mappings().one_or_none()
-        if row is None:
-            raise ResourceNotFound("There is no such resource in the catalogue.")
-        return rows.resource_from(row, self.keyring)
-
-    async def list_resources(self, *, page_size: int, page_token: str) -> Page[Resource]:
-        """Give resources by code."""
-        query = select(resource).order_by(resource.c.code).limit(page_size + 1)
-        if after := decode_token(page_token).get("code"):
-            query = query.where(resource.c.code > str(after))
-        async with self.reading() as connection:
-            found = (await connection.execute(query)).mappings().all()
-        page = tuple(rows.resource_from(row, self.keyring) for row in found[:page_size])
-        return Page(page, encode_token(code=page[-1].code) if len(found) > page_size else "")
 
     async def read_answer(self, answer_id: str, *, now: datetime) -> KeptAnswer:
         """Open a kept answer. Raises AnswerNotFound."""

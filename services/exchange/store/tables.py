@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exchange's tables. No personal data in clear: what a provider gave is sealed, as adapters' settings are."""
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, String, Table
 
 from services.kit.calendar import deadline_table
 from services.kit.store import Json, UtcDateTime, kit_tables
@@ -26,7 +26,13 @@ resource = Table(
     Column("region", String(6), nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("update_time", UtcDateTime, nullable=False),
+    Column("metadata", Json, nullable=False),
+    Column("retired", Boolean, nullable=False),
+    Column("changed_by", String(120), nullable=False),
+    Column("change_id", String(36), nullable=False),  # empty where an operator put it
+    Column("index_version", SmallInteger, nullable=False),  # of the words that find it; see domain/words.py
     Index("resource_by_update", "update_time"),
+    Index("resource_by_index_version", "index_version"),
 )
 
 kept_answer = Table(

@@ -10,6 +10,7 @@ from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from tongban.exchange.v1 import metadata_pb2 as _metadata_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -115,6 +116,9 @@ class ResourceField(_message.Message):
     LABEL_ZH_FIELD_NUMBER: _builtins.int
     LABEL_EN_FIELD_NUMBER: _builtins.int
     SENSITIVITY_FIELD_NUMBER: _builtins.int
+    DATA_TYPE_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, snake_case."""
     label_zh: _builtins.str
@@ -123,6 +127,12 @@ class ResourceField(_message.Message):
     """English label."""
     sensitivity: Global___Sensitivity.ValueType
     """Sensitivity."""
+    data_type: _metadata_pb2.DataType.ValueType
+    """Data type."""
+    length: _builtins.int
+    """Longest value, characters or digits; 0 for not stated."""
+    basis: _builtins.str
+    """Legal basis on which the provider holds it; empty for not stated."""
     def __init__(
         self,
         *,
@@ -130,10 +140,13 @@ class ResourceField(_message.Message):
         label_zh: _builtins.str = ...,
         label_en: _builtins.str = ...,
         sensitivity: Global___Sensitivity.ValueType = ...,
+        data_type: _metadata_pb2.DataType.ValueType = ...,
+        length: _builtins.int = ...,
+        basis: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["label_en", b"label_en", "label_zh", b"label_zh", "name", b"name", "sensitivity", b"sensitivity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "data_type", b"data_type", "label_en", b"label_en", "label_zh", b"label_zh", "length", b"length", "name", b"name", "sensitivity", b"sensitivity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -156,6 +169,10 @@ class Resource(_message.Message):
     ADAPTER_SETTINGS_FIELD_NUMBER: _builtins.int
     TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     REGION_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    RETIRED_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    CLASSIFICATION_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Resource code (catalogue guide of 2017), e.g. `307001/000001`."""
     name_zh: _builtins.str
@@ -174,6 +191,10 @@ class Resource(_message.Message):
     """Longest wait for the provider, milliseconds."""
     region: _builtins.str
     """Region that the resource belongs to, GB/T 2260."""
+    retired: _builtins.bool
+    """True where the provider no longer offers it: it stays readable, nothing is answered from it."""
+    revision: _builtins.int
+    """Grows with each change; told, never taken."""
     @_builtins.property
     def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceField]:
         """Fields that a query can give."""
@@ -181,6 +202,14 @@ class Resource(_message.Message):
     @_builtins.property
     def adapter_settings(self) -> _struct_pb2.Struct:
         """The adapter's own settings: SQL `{"url","statement"}`, REST `{"url","mapping"}`, connector `{}`. Told to operators only."""
+
+    @_builtins.property
+    def metadata(self) -> _metadata_pb2.CoreMetadata:
+        """Core metadata of the catalogue."""
+
+    @_builtins.property
+    def classification(self) -> _metadata_pb2.Classification:
+        """Classification of the code; told, never taken."""
 
     def __init__(
         self,
@@ -196,10 +225,14 @@ class Resource(_message.Message):
         adapter_settings: _struct_pb2.Struct | None = ...,
         timeout_ms: _builtins.int = ...,
         region: _builtins.str = ...,
+        metadata: _metadata_pb2.CoreMetadata | None = ...,
+        retired: _builtins.bool = ...,
+        revision: _builtins.int = ...,
+        classification: _metadata_pb2.Classification | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["adapter_settings", b"adapter_settings"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adapter_settings", b"adapter_settings", "classification", b"classification", "metadata", b"metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "adapter_settings", b"adapter_settings", "code", b"code", "fields", b"fields", "name_en", b"name_en", "name_zh", b"name_zh", "provider", b"provider", "region", b"region", "sharing_class", b"sharing_class", "sharing_reason", b"sharing_reason", "timeout_ms", b"timeout_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "adapter_settings", b"adapter_settings", "classification", b"classification", "code", b"code", "fields", b"fields", "metadata", b"metadata", "name_en", b"name_en", "name_zh", b"name_zh", "provider", b"provider", "region", b"region", "retired", b"retired", "revision", b"revision", "sharing_class", b"sharing_class", "sharing_reason", b"sharing_reason", "timeout_ms", b"timeout_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

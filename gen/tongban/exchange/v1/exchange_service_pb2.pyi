@@ -11,6 +11,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tongban.exchange.v1 import exchange_pb2 as _exchange_pb2
+from tongban.exchange.v1 import metadata_pb2 as _metadata_pb2
 from tongban.ledger.v1 import ledger_pb2 as _ledger_pb2
 import builtins as _builtins
 import sys
@@ -410,16 +411,20 @@ class GetResourceRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CODE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Its code."""
+    revision: _builtins.int
+    """Which version; 0 for the present one. Earlier ones come without adapter settings."""
     def __init__(
         self,
         *,
         code: _builtins.str = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -432,18 +437,24 @@ class GetResourceResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESOURCE_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def resource(self) -> _exchange_pb2.Resource:
         """The resource."""
+
+    @_builtins.property
+    def quality(self) -> _containers.RepeatedCompositeFieldContainer[_metadata_pb2.QualityMeasure]:
+        """How good it was found to be, newest first; at most 12."""
 
     def __init__(
         self,
         *,
         resource: _exchange_pb2.Resource | None = ...,
+        quality: _abc.Iterable[_metadata_pb2.QualityMeasure] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["resource", b"resource"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["resource", b"resource"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quality", b"quality", "resource", b"resource"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

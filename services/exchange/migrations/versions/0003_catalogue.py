@@ -1,9 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exchange's schema grows: versions, notices, search and demands of the catalogue."""
 
+import sqlalchemy as sa
+from alembic import op
+
+from services.kit.store import Json, UtcDateTime
+
 revision = "0003_catalogue"
 down_revision = "0002_ledger"
 
 
 def upgrade() -> None:
-    """Nothing yet: the room is kept so that parts built side by side keep one order."""
+    """What resources were stored before is taken over as it is; `index_version` 0 has their words written at start."""
+    _grow_resource()
+    _create_versions()
+    _create_search()
+
+
+def _grow_resource() -> None:
+    op.add_column("resource", sa.Column("metadata", Json, nullable=False, server_default="{}"))
+    op.add_column("resource", sa.Column("retired", sa.Boolean, nullable=False, server_default=sa.false()))
+    op.add_column("resource", sa.Column("changed_by", sa.String(120), nullable=False, server_default=""))
+    op.add_column("resource", sa.Column("change_id", sa.String(36), nullable=False, server_default=""))
+    op.add_column("resource", sa.Column("index_version", sa.SmallInteger, nullable=False, server_default="0"))
+    op.create_index("resource_by_index_version", "resource", ["index_version"])
+
+
+def _create_versions() -> None:
+    op.create_table(
+        "resource_version",
+        sa.Column("code", sa.String(64), primary_key=True),
+        sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("name_zh", sa.String(200), nullable=False),
+        sa.Column("name_en", sa.String(200), nullable=False),
+        sa.Column("provider", sa.String(18), nullable=False),
+        sa.Column("sharing_class", sa.String(20), nullable=False),
+        sa.Column("sharing_reason", sa.String(500), nullable=False),
+        sa.Column("fields", Json, nullable=False),
+        sa.Column("adapter", sa.String(20), nullable=False),
+        sa.Column("timeout_ms", sa.Integer, nullable=False),
+        sa.Column("region", sa.String(6), nullable=False),
+        sa.Column("metadata", Json, nullable=False),
+        sa.Column("retired", sa.Boolean, nullable=False),
+        sa.Column("changed_by", sa.String(120), nullable=False),
+        sa.Column("change_id", sa.String(36), nullable=False),
+        sa.Column("update_time", UtcDateTime, nullable=False),
+        sa.Column("end_time", UtcDateTime, nullable=False),
+    )
+    op.create_table(
+        "quality_measure",
+        sa.Column("code", sa.String(64), primary_key=True),
+        sa.Column("measure_date", sa.Date, primary_key=True),
+        sa.Column("completeness", sa.Float, nullable=False),
+        sa.Column("timeliness", sa.Float, nullable=False),
+        sa.Column("accuracy", sa.Float, nullable=False),
+        sa.Column("sample", sa.BigInteger, nullable=False),
+        sa.Column("measured_by", sa.String(120), nullable=False),
+    )
+
+
+def _create_search() -> None:
+    op.create_table(
+        "resource_term",
+        sa.Column("term", sa.String(120), primary_key=True),
+        sa.Column("place", sa.SmallInteger, primary_key=True, autoincrement=False),
+        sa.Column("code", sa.String(64), primary_key=True),
+        sqlite_with_rowid=False,
+    )
