@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a resource is found by: Chinese in pairs of characters, English by its stems, filters as words of their own.
 
-Every word is a row of one inverted table, so that a search is the same bounded walk on either database (decision 15).
+Every word is a row of one inverted table, so that a search is the same bounded walk on either database (decision 18).
 """
 
 import re
