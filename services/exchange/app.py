@@ -9,6 +9,7 @@ from functools import partial
 from tongban.exchange.v1 import exchange_service_pb2_grpc as doors
 from tongban.exchange.v1.catalogue_service_pb2_grpc import add_EntryServiceServicer_to_server
 from tongban.exchange.v1.corrections_service_pb2_grpc import add_CorrectionServiceServicer_to_server
+from tongban.exchange.v1.providers_service_pb2_grpc import add_ProviderServiceServicer_to_server
 from tongban.exchange.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
 from tongban.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 
@@ -17,11 +18,28 @@ from services.exchange.adapters.watched import watched
 from services.exchange.clients import MembersClient, PersonsClient, StepsClient
 from services.exchange.config import Settings
 from services.exchange.domain.xroad import instance_of
-from services.exchange.events import ALL_TOPICS, TOPICS, CorrectionEvents, ExchangeEvents, RulebookEvents, encode
+from services.exchange.events import (
+    ALL_TOPICS,
+    TOPICS,
+    CorrectionEvents,
+    ExchangeEvents,
+    ProviderEvents,
+    RulebookEvents,
+    encode,
+    together,
+)
 from services.exchange.rest.xroad import XroadDoor
 from services.exchange.rest.xroad.meta import MetaCalls
 from services.exchange.rest.xroad.services import ResourceCalls
-from services.exchange.rpc import CatalogueRpc, ConnectorRpc, CorrectionRpc, EntryRpc, ExchangeRpc, SearchRpc
+from services.exchange.rpc import (
+    CatalogueRpc,
+    ConnectorRpc,
+    CorrectionRpc,
+    EntryRpc,
+    ExchangeRpc,
+    ProviderRpc,
+    SearchRpc,
+)
 from services.exchange.service.broker import Broker
 from services.exchange.service.catalogue import CatalogueService
 from services.exchange.service.connectors import ConnectorHub
@@ -29,7 +47,9 @@ from services.exchange.service.corrections import ClaimService, Disputes, Recall
 from services.exchange.service.entries import EntryService
 from services.exchange.service.grants import GrantService
 from services.exchange.service.ports import Adapters, Persons, Steps
-from services.exchange.service.providers import Limits, Providers
+from services.exchange.service.providers import Limits, Providers, Terms
+from services.exchange.service.providers.desk import ProviderDesk
+from services.exchange.service.providers.health import ProviderWatch, keep_watch
 from services.exchange.service.queries import QueryService
 from services.exchange.service.quotas import Quotas
 from services.exchange.service.rulebook import Rulebook
@@ -80,6 +100,8 @@ async def running(
         stack.push_async_callback(_returned, quotas)
         hub = ConnectorHub(clock=runtime.clock, in_flight_max=settings.connector_in_flight_max)
         kinds = known_adapters(hub) if adapters is None else adapters
+        terms = Terms(runtime.clock)
+        await terms.refresh(store)
         providers = Providers(
             {kind: watched(factory, runtime.telemetry) for kind, factory in kinds.items()},
             monotonic=time.monotonic,
@@ -87,8 +109,12 @@ async def running(
                 in_flight_max=settings.provider_in_flight_max,
                 failures_max=settings.provider_failures_max,
                 open_seconds=settings.provider_rest_seconds,
+                kept_bytes_max=settings.kept_answers_bytes_max,
             ),
+            terms=terms,
         )
+        watch = ProviderWatch(store, providers, terms, clock=runtime.clock)
+        desk = ProviderDesk(store, terms, clock=runtime.clock, notice_hours=settings.maintenance_notice_hours)
         stack.push_async_callback(providers.close)
         stack.callback(hub.close)
         people = PersonsClient(runtime.peer("identity")) if persons is None else persons
@@ -133,16 +159,22 @@ async def running(
                 (add_SearchServiceServicer_to_server, SearchRpc(SearchService(store))),
                 (doors.add_ConnectorServiceServicer_to_server, ConnectorRpc(hub, rulebook)),
                 (add_CorrectionServiceServicer_to_server, CorrectionRpc(claims, recalls)),
+                (add_ProviderServiceServicer_to_server, ProviderRpc(desk, watch)),
                 (add_LedgerServiceServicer_to_server, LedgerRpc(store.ledger)),
             ],
             store=store,
             routes=ExchangeEvents(answering).routes,
             topics=TOPICS,
-            hears_all={**RulebookEvents(rulebook).routes, **CorrectionEvents(disputes).routes},
+            hears_all=together(
+                RulebookEvents(rulebook).routes,
+                CorrectionEvents(disputes).routes,
+                ProviderEvents(watch, providers).routes,
+            ),
             all_topics=ALL_TOPICS,
             background=[
                 partial(keep_fresh, rulebook, age_seconds_max=settings.grants_age_seconds_max),
                 partial(keep_clean, answering),
+                partial(keep_watch, watch, probe_seconds=settings.provider_probe_seconds),
                 deadlines.run,
                 disputes.keep,
                 partial(keep_indexed, store),

@@ -42,6 +42,18 @@ class Settings(Common, frozen=True):
     provider_rest_seconds: float = Field(
         default=10, gt=0, le=600, description="How long a failing provider is left alone before one question tries it."
     )
+    provider_probe_seconds: float = Field(
+        default=30, ge=10, le=3600, description="How often a provider that is in use is looked at."
+    )
+    kept_answers_bytes_max: int = Field(
+        default=32 * 1024 * 1024,
+        ge=0,
+        le=4 * 1024**3,
+        description="Memory for answers that their resource lets be given again, per process.",
+    )
+    maintenance_notice_hours: float = Field(
+        default=24, ge=0, le=720, description="How long before its begin an agency announces maintenance."
+    )
     connector_in_flight_max: int = Field(
         default=100, ge=1, le=10_000, description="Questions open on one line of a connector at once."
     )

@@ -15,6 +15,7 @@ from tongban.exchange.v1 import exchange_pb2 as nouns
 from tongban.exchange.v1 import exchange_service_pb2 as pb
 from tongban.exchange.v1 import exchange_service_pb2_grpc as doors
 from tongban.exchange.v1.corrections_service_pb2_grpc import CorrectionServiceStub
+from tongban.exchange.v1.providers_service_pb2_grpc import ProviderServiceStub
 from tongban.gateway.v1 import gateway_pb2
 from tongban.identity.v1 import identity_pb2, identity_service_pb2
 from tongban.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
@@ -74,7 +75,13 @@ class City(Neighborhood):
     """The exchange, its neighbors and departments."""
 
     name = "exchange"
-    stubs = (doors.ExchangeServiceStub, doors.CatalogueServiceStub, CorrectionServiceStub, LedgerServiceStub)
+    stubs = (
+        doors.ExchangeServiceStub,
+        doors.CatalogueServiceStub,
+        CorrectionServiceStub,
+        LedgerServiceStub,
+        ProviderServiceStub,
+    )
     step_kind = gateway_pb2.STEP_KIND_FETCH
 
     settings: Settings = field(init=False)

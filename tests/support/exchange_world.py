@@ -18,7 +18,7 @@ from services.exchange.service.corrections import Disputes
 from services.exchange.service.corrections.ports import Dispute
 from services.exchange.service.grants import CreateGrant, GrantService
 from services.exchange.service.ports import Adapter
-from services.exchange.service.providers import Limits, Providers
+from services.exchange.service.providers import Limits, Providers, Terms
 from services.exchange.service.queries import QueryService
 from services.exchange.service.quotas import Quotas
 from services.exchange.service.rulebook import Rulebook
@@ -201,8 +201,12 @@ class World:
             self.store, clock=self.clock, monotonic=self.monotonic, age_seconds_max=30, pairs_max=100
         )
         self.quotas = Quotas(self.store, own_per_day=OWN_PER_DAY, clock=self.clock, monotonic=self.monotonic)
+        self.terms = Terms(self.clock)
         self.providers = Providers(
-            dict.fromkeys(AdapterKind, self._adapter), monotonic=self.monotonic, limits=limits or Limits()
+            dict.fromkeys(AdapterKind, self._adapter),
+            monotonic=self.monotonic,
+            limits=limits or Limits(),
+            terms=self.terms,
         )
         subjects = Subjects(self.persons, self.store, monotonic=self.monotonic)
         broker = Broker(subjects, self.quotas, self.providers)

@@ -14,7 +14,7 @@ def adapters(hub: ConnectorHub) -> Adapters:
     """Give the three kinds; a benchmark or a test may pass others to the service instead."""
 
     def connector(resource: Resource) -> Adapter:
-        return ConnectorAdapter(hub, resource.provider)
+        return ConnectorAdapter(hub, resource.provider, resource.code)
 
     return {AdapterKind.SQL: _sql, AdapterKind.REST: _rest, AdapterKind.CONNECTOR: connector}
 

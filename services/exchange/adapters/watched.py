@@ -9,7 +9,7 @@ from opentelemetry.trace import get_current_span
 from services.exchange.domain.inquiry import Inquiry
 from services.exchange.domain.refusals import ProviderUnavailable
 from services.exchange.domain.resource import Resource
-from services.exchange.service.ports import Adapter, AdapterFactory
+from services.exchange.service.ports import Adapter, AdapterFactory, Probed
 from services.kit.errors import Refusal
 from services.kit.logs import get_logger
 from services.kit.telemetry import SpanKind, Telemetry
@@ -46,6 +46,12 @@ class WatchedAdapter:
         except Exception as error:  # noqa: BLE001 - whatever breaks at a provider is, to the asker, no answer
             get_logger().warning("provider_failed", **self._attributes, error=type(error).__name__)
             raise ProviderUnavailable("The provider could not be asked.") from None
+
+    async def probe(self) -> None:
+        """Look whether the provider is there. Raises ProviderUnavailable where it is not."""
+        inner: object = self._inner
+        if isinstance(inner, Probed):
+            await inner.probe()
 
     async def close(self) -> None:
         """Close the adapter."""

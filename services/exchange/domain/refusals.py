@@ -64,6 +64,25 @@ class ProviderAnswerInvalid(Refusal):
     code = Code.FAILED_PRECONDITION
 
 
+class ProviderInMaintenance(Refusal):
+    """The provider announced that it would not answer now; `end_time` in the metadata says until when.
+
+    Not UNAVAILABLE: that is tried again at once, and the end is hours away.
+    """
+
+
+class MaintenanceNotPossible(Refusal):
+    """Maintenance is announced too late, lasts too long, or is one too many."""
+
+
+class MaintenanceNotFound(NotFound):
+    """There is no such maintenance."""
+
+
+class ProviderNotFound(NotFound):
+    """Nobody of that code provides anything here."""
+
+
 class ResourceNotFound(NotFound):
     """There is no such resource in the catalogue."""
 
@@ -128,4 +147,6 @@ class RecallAcknowledged(Refusal):
 
 def retry_helps(refusal: Refusal) -> bool:
     """Tell whether a step refused so may succeed later without anybody changing the case."""
-    return isinstance(refusal, ProviderUnavailable | ProviderBusy | ProviderAnswerInvalid | QuotaExceeded)
+    return isinstance(
+        refusal, ProviderUnavailable | ProviderInMaintenance | ProviderBusy | ProviderAnswerInvalid | QuotaExceeded
+    )

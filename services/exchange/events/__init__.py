@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Facts the exchange tells, and facts it hears."""
 
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from google.protobuf.message import Message
 from tongban.events.v1 import steps_pb2
 from tongban.exchange.v1 import catalogue_events_pb2
 from tongban.exchange.v1 import exchange_events_pb2 as pb
@@ -11,14 +16,25 @@ from services.exchange.domain.grant import GrantChanged
 from services.exchange.domain.inquiry import StepAnswered, StepOutcome
 from services.exchange.domain.metadata import QualityRecorded
 from services.exchange.domain.resource import ResourceChanged
-from services.exchange.events import corrections
+from services.exchange.events import corrections, providers
 from services.exchange.events.corrections import CorrectionEvents
+from services.exchange.events.providers import ProviderEvents
 from services.exchange.service.rulebook import Rulebook
 from services.exchange.service.steps import AnswerStep, StepService
 from services.kit.consumer import Routes
+from services.kit.consumer.delivery import Handler
 from services.kit.envelope import Envelope, Outgoing
 
-__all__ = ["ALL_TOPICS", "TOPICS", "CorrectionEvents", "ExchangeEvents", "RulebookEvents", "encode"]
+__all__ = [
+    "ALL_TOPICS",
+    "TOPICS",
+    "CorrectionEvents",
+    "ExchangeEvents",
+    "ProviderEvents",
+    "RulebookEvents",
+    "encode",
+    "together",
+]
 
 TOPICS = ("tongban.gateway.events.v1",)
 ALL_TOPICS = ("tongban.exchange.events.v1",)
@@ -43,7 +59,7 @@ def encode(fact: object) -> Outgoing:
             return Outgoing(recorded, key=resource)
         case StepAnswered():
             return Outgoing(_step_answered(fact), key=fact.case_id, correlation=fact.case_id)
-    outgoing = corrections.encoded(fact)
+    outgoing = corrections.encoded(fact) or providers.encoded(fact)
     if outgoing is None:
         raise TypeError(f"{type(fact).__name__} is no fact of the exchange.")
     return outgoing
@@ -59,6 +75,23 @@ def _step_answered(fact: StepAnswered) -> steps_pb2.StepAnswered:
         output=fact.output,
         answer_id=fact.answer_id,
     )
+
+
+def together(*areas: Routes) -> Routes:
+    """Join what areas hear; a fact that several of them hear goes to one after the other."""
+    joined: dict[type[Message], list[Handler]] = defaultdict(list)
+    for routes in areas:
+        for kind, handler in routes.items():
+            joined[kind].append(handler)
+    return {kind: _in_turn(handlers) for kind, handlers in joined.items()}
+
+
+def _in_turn(handlers: Sequence[Handler]) -> Handler:
+    async def hear(fact: Any, envelope: Envelope) -> None:
+        for each in handlers:
+            await each(fact, envelope)
+
+    return handlers[0] if len(handlers) == 1 else hear
 
 
 class ExchangeEvents:

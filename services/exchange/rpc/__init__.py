@@ -6,6 +6,7 @@ from services.exchange.rpc.connector import ConnectorRpc
 from services.exchange.rpc.corrections import CorrectionRpc
 from services.exchange.rpc.entries import EntryRpc
 from services.exchange.rpc.exchange import ExchangeRpc
+from services.exchange.rpc.providers import ProviderRpc
 from services.exchange.rpc.search import SearchRpc
 
-__all__ = ["CatalogueRpc", "ConnectorRpc", "CorrectionRpc", "EntryRpc", "ExchangeRpc", "SearchRpc"]
+__all__ = ["CatalogueRpc", "ConnectorRpc", "CorrectionRpc", "EntryRpc", "ExchangeRpc", "ProviderRpc", "SearchRpc"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks a provider under a permit and believes the answer as far as it can be checked; knows nothing of the ledger."""
+"""Asks a provider under a permit; knows nothing of the ledger."""
 
-from services.exchange.domain.answer import Scalar, accept
+from services.exchange.domain.answer import Scalar
 from services.exchange.domain.inquiry import Inquiry, Subject
 from services.exchange.domain.permit import Permit
 from services.exchange.service.providers import Providers
@@ -24,7 +24,7 @@ class Broker:
 
         `own`: the subject asks for themselves, and the call is counted as theirs.
 
-        Raises QuotaExceeded, ProviderUnavailable, ProviderBusy, ProviderAnswerInvalid, RemoteRefusal, Unavailable.
+        Raises QuotaExceeded, ProviderUnavailable, ProviderInMaintenance, ProviderBusy, ProviderAnswerInvalid, RemoteRefusal, Unavailable.
         """
         if own:
             self._quotas.take_own(subject.value)
@@ -39,5 +39,4 @@ class Broker:
             fields=permit.fields,
             timeout_seconds=permit.resource.timeout_ms / 1000,
         )
-        record = await self._providers.ask(permit.resource, inquiry)
-        return None if record is None else accept(record, fields=permit.fields, subject_key=key)
+        return await self._providers.ask(permit.resource, inquiry)

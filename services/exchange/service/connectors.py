@@ -148,11 +148,19 @@ class ConnectorHub:
             raise ProviderAnswerInvalid("The provider's connector gave an answer that is too large.")
         return answer.values if answer.outcome is Outcome.FOUND else None
 
-    def _next(self, provider: str, resource: str) -> Line:
+    def must_hold(self, provider: str, resource: str) -> None:
+        """Return if a line of the provider serves the resource. Raises ProviderUnavailable."""
+        self._lines_of(provider, resource)
+
+    def _lines_of(self, provider: str, resource: str) -> list[Line]:
         # The catalogue may have changed hands while a line stayed open: only the provider of today is asked.
         lines = [line for line in self._lines.get(resource, ()) if line.provider == provider and not line.closed]
         if not lines:
             raise ProviderUnavailable("The provider's connector is not connected.", retry_after_seconds=1)
+        return lines
+
+    def _next(self, provider: str, resource: str) -> Line:
+        lines = self._lines_of(provider, resource)
         free = next((line for line in lines if not line.full), None)
         if free is None:
             raise ProviderBusy("Every line of the provider's connector is full.", retry_after_seconds=1)

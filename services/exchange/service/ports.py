@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from services.exchange.domain.grant import Grant
 from services.exchange.domain.inquiry import Inquiry, KeptAnswer, Query
@@ -30,6 +30,14 @@ class Adapter(Protocol):
 
     async def close(self) -> None:
         """Let go of connections; questions under way may fail."""
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """An adapter that can tell whether its provider is there, without asking about anybody."""
+
+    async def probe(self) -> None:
+        """Return if it is. Raises whatever its driver raises where it is not."""
 
 
 AdapterFactory = Callable[[Resource], Adapter]

@@ -11,6 +11,7 @@ from services.exchange.store import rows
 from services.exchange.store.catalogue import CatalogueReads
 from services.exchange.store.corrections import CorrectionReads
 from services.exchange.store.grants import GrantReads
+from services.exchange.store.providers import ProviderReads
 from services.exchange.store.search import SearchReads
 from services.exchange.store.tables import kept_answer, metadata
 from services.exchange.store.tx import ExchangeTx
@@ -19,7 +20,9 @@ from services.kit.ledger.access import content_digest
 from services.kit.store import Store
 
 
-class ExchangeStore(CorrectionReads, GrantReads, NeighborReads, CatalogueReads, SearchReads, Store[ExchangeTx]):
+class ExchangeStore(
+    CorrectionReads, GrantReads, NeighborReads, CatalogueReads, SearchReads, ProviderReads, Store[ExchangeTx]
+):
     """One database: catalogue, grants, counts, answers, and the kit's outbox, guard and ledger."""
 
     service = "exchange"

@@ -10,11 +10,12 @@ from services.exchange.store import rows
 from services.exchange.store.catalogue import CatalogueRows
 from services.exchange.store.corrections import CorrectionRows
 from services.exchange.store.grants import GrantRows
+from services.exchange.store.providers import ProviderRows
 from services.exchange.store.tables import kept_answer
 from services.kit.store import Tx
 
 
-class ExchangeTx(CorrectionRows, GrantRows, CatalogueRows, Tx):
+class ExchangeTx(CorrectionRows, GrantRows, CatalogueRows, ProviderRows, Tx):
     """Rows of the exchange, beside the kit's guard, outbox and ledger."""
 
     async def keep_answer(self, answer: KeptAnswer, *, expire_time: datetime) -> None:

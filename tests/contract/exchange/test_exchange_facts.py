@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Facts as they were recorded are still read; what we write today is what was recorded."""
 
+from datetime import timedelta
+
 import pytest
 from google.protobuf.message import Message
 from tongban.events.v1 import steps_pb2
 from tongban.exchange.v1 import corrections_events_pb2 as corrections
 from tongban.exchange.v1 import exchange_events_pb2 as pb
+from tongban.exchange.v1 import providers_events_pb2 as providers_pb
 
 from services.exchange.domain.corrections import (
     CaseUsedCorrectedValue,
@@ -17,9 +20,20 @@ from services.exchange.domain.corrections import (
 )
 from services.exchange.domain.grant import GrantChanged
 from services.exchange.domain.inquiry import StepAnswered, StepOutcome
+from services.exchange.domain.providers import Maintenance, MaintenanceAnnounced, ProviderTermsChanged
 from services.exchange.domain.resource import ResourceChanged
 from services.exchange.events import encode
+from tests.support.exchange_world import NOW
 
+MAINTENANCE = Maintenance(
+    maintenance_id="m-1",
+    provider="11990100000001046G",
+    resource="307002/000001",
+    begin_time=NOW,
+    end_time=NOW + timedelta(hours=2),
+    grounds="Moving house.",
+    cancelled=True,
+)
 RECORDED: list[tuple[object, type[Message], str, str]] = [
     (ResourceChanged("307002/000001"), pb.ResourceChanged, "307002/000001", "0a0d3330373030322f303030303031"),
     (
@@ -27,6 +41,18 @@ RECORDED: list[tuple[object, type[Message], str, str]] = [
         pb.GrantChanged,
         "g-1",
         "0a03672d31120d3330373030322f3030303030311a1231323939303130303030303030313032584a2001",
+    ),
+    (
+        ProviderTermsChanged("11990100000001046G", "307002/000001"),
+        providers_pb.ProviderTermsChanged,
+        "11990100000001046G",
+        "0a12313139393031303030303030303130343647120d3330373030322f303030303031",
+    ),
+    (
+        MaintenanceAnnounced(MAINTENANCE),
+        providers_pb.MaintenanceAnnounced,
+        "11990100000001046G",
+        "0a036d2d3112123131393930313030303030303031303436471a0d3330373030322f303030303031220608909880d8062a0608b0d080d8063001",
     ),
     (
         StepAnswered("c-1", "fetch", 2, StepOutcome.DONE, output={"found": "true"}, answer_id="a-1"),

@@ -23,7 +23,6 @@ from services.exchange.domain.refusals import ProviderAnswerInvalid, ProviderUna
 from services.exchange.domain.resource import Resource
 from services.exchange.domain.settings import AdapterKind, read_settings
 from services.exchange.service.connectors import ConnectorHub
-from services.exchange.service.providers import Limits, Providers
 from services.kit.telemetry import Telemetry
 from tests.support.exchange_registers import MISSING, NUMBER, RestRegister, rest_register
 from tests.support.exchange_world import HOUSEHOLD, NOW, household
@@ -86,19 +85,18 @@ async def sql_ask(url: str, statement: str, question: Inquiry) -> Mapping[str, A
 
 
 async def ask(shared: Resource, question: Inquiry) -> Mapping[str, Any] | None:
-    """Ask as the service does: watched, with a time limit."""
+    """Ask as the service does: watched, with a time limit; the answer as it came."""
     telemetry = Telemetry("exchange")
     kinds = adapters(ConnectorHub(clock=lambda: NOW, in_flight_max=1))
-    providers = Providers(
-        {kind: watched(factory, telemetry) for kind, factory in kinds.items()},
-        monotonic=time.monotonic,
-        limits=Limits(),
-    )
+    adapter = watched(kinds[shared.adapter], telemetry)(shared)
     try:
         with telemetry.span("test"):
-            return await providers.ask(shared, question)
+            async with asyncio.timeout(question.timeout_seconds):
+                return await adapter.ask(question)
+    except TimeoutError:
+        raise ProviderUnavailable("No answer in time.") from None
     finally:
-        await providers.close()
+        await adapter.close()
         telemetry.close()
 
 

@@ -152,7 +152,7 @@ class QueryResponse(_message.Message):
 
     @_builtins.property
     def answer_time(self) -> _timestamp_pb2.Timestamp:
-        """When the provider answered."""
+        """When it was answered; where the resource lets answers be given again, the provider may have given it `cache_seconds` before."""
 
     @_builtins.property
     def receipt(self) -> _ledger_pb2.Receipt:
