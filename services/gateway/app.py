@@ -15,7 +15,7 @@ from tongban.gateway.v1.gateway_service_pb2_grpc import (
 )
 from tongban.identity.v1.identity_events_pb2 import AgencyChanged
 
-from services.gateway.clients import ExchangeClient, IdentityClient, LedgerClient, LicensesClient
+from services.gateway.clients import CorrectionsClient, ExchangeClient, IdentityClient, LedgerClient, LicensesClient
 from services.gateway.config import Settings
 from services.gateway.console.routes import LARGER_BODIES, console_routes
 from services.gateway.console.store import TraceStore
@@ -26,6 +26,7 @@ from services.gateway.rest.limits import Buckets, Limits
 from services.gateway.rpc import StepRpc, TaskRpc
 from services.gateway.service import GatewayService
 from services.gateway.service.bell import Bell
+from services.gateway.service.corrections import RecallDesk
 from services.gateway.service.drafts import Drafts
 from services.gateway.service.engine import Engine
 from services.gateway.service.prefill import Prefiller
@@ -71,6 +72,7 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
                 identity,
                 LicensesClient(runtime.peer("licenses"), workflows),
                 LedgerClient({log: runtime.peer(log) for log in OWNERS}, workflows),
+                CorrectionsClient(runtime.peer("exchange"), workflows),
             ),
             poll_seconds=settings.poll_seconds,
             sandbox=settings.sandbox,
@@ -78,7 +80,7 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
         steps = StepDesk(engine, exchange)
         tasks = TaskDesk(engine, lease_seconds=settings.lease_seconds, poll_seconds=settings.poll_seconds)
         timers = TimerDesk(engine, poll_seconds=settings.poll_seconds)
-        events = GatewayEvents(steps, bell)
+        events = GatewayEvents(steps, RecallDesk(engine), bell)
         sign_ins = settings.sign_ins_per_minute
         console = console_routes(
             service,

@@ -8,6 +8,7 @@ from tongban.events.v1.steps_pb2 import (
     STEP_OUTCOME_UNAVAILABLE,
     StepAnswered,
 )
+from tongban.exchange.v1.corrections_events_pb2 import CaseUsedCorrectedValue
 from tongban.gateway.v1 import gateway_events_pb2 as facts
 from tongban.gateway.v1 import gateway_pb2
 
@@ -15,6 +16,7 @@ from services.gateway.domain.definition import StepKind
 from services.gateway.domain.facts import CaseEndedFact, CaseParkedFact, CaseSubmittedFact, StepRequestedFact
 from services.gateway.domain.history import Outcome
 from services.gateway.service.bell import Bell, case_key, tasks_key
+from services.gateway.service.corrections import RecallDesk
 from services.gateway.service.steps import StepDesk, ToldAnswer
 from services.kit.consumer import Routes
 from services.kit.envelope import Envelope, Outgoing, service_topic
@@ -45,14 +47,18 @@ class OutcomeUnknown(Refusal):
 class GatewayEvents:
     """What the gateway does when others tell something."""
 
-    def __init__(self, steps: StepDesk, bell: Bell) -> None:
+    def __init__(self, steps: StepDesk, recalls: RecallDesk, bell: Bell) -> None:
         self._steps = steps
+        self._recalls = recalls
         self._bell = bell
 
     @property
     def routes(self) -> Routes:
         """Facts that are heard once per service."""
-        return {StepAnswered: self.on_step_answered}
+        return {
+            StepAnswered: self.on_step_answered,
+            CaseUsedCorrectedValue: self.on_case_used_corrected_value,
+        }
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -85,6 +91,12 @@ class GatewayEvents:
             answer_id=fact.answer_id,
         )
         await self._steps.answered(told, delivery_id=envelope.event_id)
+
+    async def on_case_used_corrected_value(self, fact: CaseUsedCorrectedValue, envelope: Envelope) -> None:
+        """Flag the case, where it is one of ours and goes on."""
+        await self._recalls.flag(
+            fact.case_id, fact.correction_id, fact.resource, fact.field, delivery_id=envelope.event_id
+        )
 
     async def on_news(self, fact: News, _envelope: Envelope) -> None:
         """Another process has moved the case: wake who waits for it here."""

@@ -19,8 +19,11 @@ from services.gateway.service import (
     CaseTrace,
     CaseView,
     ChangeAnswers,
+    CorrectionSummary,
+    CorrectionView,
     CreateCase,
     DeleteDraft,
+    DisputeValue,
     FieldView,
     GatewayService,
     HeadView,
@@ -28,6 +31,7 @@ from services.gateway.service import (
     LicenseView,
     MatterView,
     PersonaView,
+    ProofView,
     SubmitCase,
     Text,
     TimelineEntry,
@@ -53,6 +57,14 @@ class MatterNotFound(NotFound):
 
 class LicenseNotFound(NotFound):
     """As the real one says it."""
+
+
+class ResourceNotFound(NotFound):
+    """As the exchange says it."""
+
+
+class CorrectionNotFound(NotFound):
+    """As the exchange says it."""
 
 
 class CaseNotDraft(Refusal):
@@ -97,6 +109,7 @@ class FakeGateway(GatewayService):
         self.news = asyncio.Condition()
         self.broken: BaseException | None = None
         self.personas_asked = 0
+        self.disputes: dict[tuple[str, str], DisputeValue] = {}
 
     def _check(self) -> None:
         if self.broken is not None:
@@ -257,6 +270,31 @@ class FakeGateway(GatewayService):
             raise LicenseNotFound("There is no such license of yours.")
         return dataclasses.replace(LICENSE, credential="eyJ.eyJ.sig~d1~", attributes={"child_name": "安宁"})
 
+    async def open_correction(self, command: DisputeValue) -> CorrectionView:
+        self._check()
+        known = self.disputes.setdefault((current_caller().id, command.idempotency_key), command)
+        if known != command:
+            raise IdempotencyKeyReused("This key stands for another request.")
+        if command.resource != CORRECTION.resource:
+            raise ResourceNotFound("There is no such resource in the catalogue.")
+        return CORRECTION
+
+    async def corrections(self, *, page_size: int = 0, page_token: str = "") -> Page[CorrectionSummary]:  # noqa: ARG002
+        self._check()
+        decode_token(page_token)
+        return Page(rows=(CORRECTION,))
+
+    async def correction(self, correction_id: str) -> CorrectionView:
+        self._check()
+        if correction_id != CORRECTION.correction_id:
+            raise CorrectionNotFound("There is no such correction.")
+        return CORRECTION
+
+    async def withdraw_correction(self, correction_id: str, idempotency_key: str) -> CorrectionView:
+        assert idempotency_key
+        found = await self.correction(correction_id)
+        return dataclasses.replace(found, state="withdrawn", due=None, derivation=())
+
     async def accesses(self, *, page_size: int = 0, page_token: str = "") -> AccessPage:  # noqa: ARG002
         self._check()
         return AccessPage(rows=(ACCESS,), next_token="", missing=("exchange",))
@@ -313,6 +351,33 @@ LICENSE = LicenseView(
     expires=None,
     case_id="",
     own=True,
+)
+CORRECTION = CorrectionView(
+    correction_id="0b6b1f2e-1f5e-4f0e-9a55-6f3e1f6a7c12",
+    resource="307002/000001",
+    field_name="address",
+    provider=HOSPITAL,
+    state="open",
+    opened=NOW,
+    answered=None,
+    closed=None,
+    extended=False,
+    late=False,
+    due=NOW + timedelta(days=14),
+    provisional=False,
+    derivation=(
+        Text(
+            "自 2026-11-23（当日不计）起，共 10 个工作日。",
+            "From 2026-11-23 (that day does not count), 10 working days.",
+        ),
+    ),
+    claimed="2 Autumn Road",
+    grounds="We moved.",
+    proofs=(ProofView("document", "6b" * 32),),
+    rejection="",
+    explanation="",
+    receivers=0,
+    acknowledged=0,
 )
 _BODY = b'{"operation":"exchange.query"}'
 ACCESS = AccessView(

@@ -10,6 +10,7 @@ from services.gateway.domain.bounds import Bounds
 from services.gateway.domain.expressions import Scalar
 from services.gateway.service import GatewayService
 from services.gateway.service.bell import Bell
+from services.gateway.service.corrections import CorrectionSummary, CorrectionView, DisputeValue, RecallDesk
 from services.gateway.service.drafts import Drafts
 from services.gateway.service.engine import Engine
 from services.gateway.service.ports import GatewayStore, OwnPerson, Question, SourceAnswer
@@ -101,6 +102,22 @@ class NoLicenses:
         raise NotFound("There is no such license.")
 
 
+class NoCorrections:
+    """None."""
+
+    async def open(self, command: DisputeValue) -> CorrectionView:  # noqa: ARG002 - the port's words
+        raise NotFound("There is no such resource.")
+
+    async def list(self, page_size: int, page_token: str) -> Page[CorrectionSummary]:  # noqa: ARG002 - the port's words
+        return Page(())
+
+    async def read(self, correction_id: str) -> CorrectionView:  # noqa: ARG002 - the port's words
+        raise NotFound("There is no such correction.")
+
+    async def withdraw(self, correction_id: str, idempotency_key: str) -> CorrectionView:  # noqa: ARG002 - the port's words
+        raise NotFound("There is no such correction.")
+
+
 class NoLedgers:
     """None."""
 
@@ -130,9 +147,10 @@ class World:
         self.engine = Engine(self.store, self.workflows, self.bell, self.telemetry, clock=self.clock)
         prefiller = Prefiller(self.identity, self.exchange, self.workflows)
         drafts = Drafts(self.engine, prefiller, self.bounds)
-        sources = Sources(self.identity, NoLicenses(), NoLedgers())
+        sources = Sources(self.identity, NoLicenses(), NoLedgers(), NoCorrections())
         self.service = GatewayService(self.engine, drafts, sources, poll_seconds=self.poll_seconds, sandbox=True)
         self.steps = StepDesk(self.engine, self.exchange)
+        self.recalls = RecallDesk(self.engine)
         self.tasks = TaskDesk(self.engine, lease_seconds=self.lease_seconds, poll_seconds=self.poll_seconds)
         self.timers = TimerDesk(self.engine, poll_seconds=self.poll_seconds)
 

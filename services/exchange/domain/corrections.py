@@ -5,7 +5,8 @@ Basis: Regulation on Government Data Sharing (Order 809, 2025), check and correc
 """
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -21,6 +22,7 @@ from services.kit.ledger.access import ANSWERED
 
 BASIS = "Order 809; PIPL art. 46"
 PURPOSE = "correction"
+_DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 OPERATIONS = frozenset({"correction_opened", "correction_read", "recall_read"})
 """Of the corrections' own leaves, which give no value out."""
 
@@ -173,13 +175,16 @@ class CorrectionClockRang:
     number: int
 
 
-def check_disputable(resource: Resource, field_name: str) -> Resource:
-    """Refuse what can't be disputed. Raises RequestInvalid."""
-    if field_name not in resource.field_names:
-        raise RequestInvalid(
-            "The resource has no such field.", violations=[Violation("field", "A field of the resource.")]
-        )
-    return resource
+def check_disputable(resource: Resource, field_name: str, proofs: Sequence[Proof]) -> None:
+    """Refuse what can't be disputed, or not with these proofs. Raises RequestInvalid."""
+    faults = [] if field_name in resource.field_names else [Violation("field", "A field of the resource.")]
+    faults += [
+        Violation(f"proofs[{at}].reference", "A SHA-256 or SM3 digest, 64 hexadecimal digits.")
+        for at, each in enumerate(proofs)
+        if each.kind is ProofKind.DOCUMENT and not _DIGEST.fullmatch(each.reference)
+    ]
+    if faults:
+        raise RequestInvalid("The value can't be disputed so.", violations=faults)
 
 
 def changed(correction: Correction) -> CorrectionChanged:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Other services in the gateway's words. A resident's token goes along; rights and leaves are theirs."""
 
+from services.gateway.clients.corrections import CorrectionsClient
 from services.gateway.clients.exchange import ExchangeClient
 from services.gateway.clients.identity import IdentityClient
 from services.gateway.clients.ledgers import LedgerClient
 from services.gateway.clients.licenses import LicensesClient
 
-__all__ = ["ExchangeClient", "IdentityClient", "LedgerClient", "LicensesClient"]
+__all__ = ["CorrectionsClient", "ExchangeClient", "IdentityClient", "LedgerClient", "LicensesClient"]

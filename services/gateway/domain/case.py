@@ -25,6 +25,7 @@ from services.gateway.domain.history import (
     StepResumed,
     StepSkipped,
     StepStarted,
+    ValueCorrected,
 )
 from services.kit.text import Text
 
@@ -149,7 +150,7 @@ def fold(events: Iterable[Event], state: CaseState | None = None) -> CaseState:
     return after
 
 
-def _after(state: CaseState, event: Event) -> CaseState:
+def _after(state: CaseState, event: Event) -> CaseState:  # noqa: PLR0911 - one arm for each kind of event
     match event:
         case CaseOpened():
             return replace(
@@ -181,6 +182,8 @@ def _after(state: CaseState, event: Event) -> CaseState:
                 message=event.message,
             )
             return replace(ended, steps={name: _canceled(step, event.at) for name, step in state.steps.items()})
+        case ValueCorrected():
+            return state  # People look at it; nothing follows by itself.
         case _:
             return replace(state, steps={**state.steps, event.step_id: _step_after(state.step(event.step_id), event)})
 

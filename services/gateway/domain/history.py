@@ -159,6 +159,16 @@ class StepResumed:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueCorrected:
+    """A value that a department gave for it was wrong; what rests on it is to be looked at again."""
+
+    at: datetime
+    correction_id: str
+    resource: str
+    field_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class CaseEnded:
     """Nothing more follows."""
 
@@ -170,7 +180,7 @@ class CaseEnded:
 
 
 StepEvent = StepStarted | StepAnswered | RetryPlanned | StepSkipped | StepFailed | StepParked | StepResumed
-Event = CaseOpened | AnswersChanged | PrefillRepeated | CaseSubmitted | StepEvent | CaseEnded
+Event = CaseOpened | AnswersChanged | PrefillRepeated | CaseSubmitted | StepEvent | ValueCorrected | CaseEnded
 
 _KINDS: Mapping[str, type[Event]] = {
     kind.__name__: kind
@@ -186,6 +196,7 @@ _KINDS: Mapping[str, type[Event]] = {
         StepFailed,
         StepParked,
         StepResumed,
+        ValueCorrected,
         CaseEnded,
     )
 }

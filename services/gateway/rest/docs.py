@@ -63,6 +63,7 @@ _TAGS: Final = [
     {"name": "cases", "description": "Ask, watch, read."},
     {"name": "licenses", "description": "What was issued, with credentials."},
     {"name": "accesses", "description": "Who used my data, with proofs."},
+    {"name": "corrections", "description": "Values about me that I say are wrong."},
     {"name": "tokens", "description": "Access tokens and their keys."},
     {"name": "sandbox", "description": "Made-up accounts."},
     {"name": "health", "description": "For operators."},

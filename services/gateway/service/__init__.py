@@ -8,6 +8,7 @@ departments; all move cases through one `Engine`.
 from services.gateway.domain.case import CaseStatus
 from services.gateway.domain.history import PrefillState
 from services.gateway.service.commands import ChangeAnswers, CreateCase, DeleteDraft, SubmitCase
+from services.gateway.service.corrections import CorrectionSummary, CorrectionView, DisputeValue, ProofView
 from services.gateway.service.resident import GatewayService
 from services.gateway.service.views import (
     AccessPage,
@@ -43,8 +44,11 @@ __all__ = [
     "CaseView",
     "ChangeAnswers",
     "ChoiceView",
+    "CorrectionSummary",
+    "CorrectionView",
     "CreateCase",
     "DeleteDraft",
+    "DisputeValue",
     "FieldView",
     "GatewayService",
     "HeadView",
@@ -56,6 +60,7 @@ __all__ = [
     "PrefillState",
     "PrefillView",
     "PrefilledField",
+    "ProofView",
     "StepOutline",
     "StepView",
     "SubmitCase",

@@ -21,6 +21,7 @@ from services.gateway.domain.history import (
     StepResumed,
     StepSkipped,
     StepStarted,
+    ValueCorrected,
     step_of,
 )
 from services.gateway.domain.plan import Plan
@@ -176,6 +177,8 @@ def _words(event: Event) -> tuple[str, str, str]:  # noqa: C901, PLR0911, PLR091
             return "parked", "已转人工处理", "handed to an operator"
         case StepResumed():
             return "resumed", "继续办理", "taken up again"
+        case ValueCorrected():
+            return "value_corrected", "办件使用过的一项数据已被更正", "A value that was used has been corrected"
         case CaseEnded(outcome=CaseOutcome.COMPLETED):
             return "ended", "全部办结", "Everything is done"
         case CaseEnded():

@@ -11,6 +11,7 @@ from services.gateway.domain.refusals import CaseNotFound, SandboxOff
 from services.gateway.service.accesses import LOGS, merged
 from services.gateway.service.bell import case_key
 from services.gateway.service.commands import ChangeAnswers, CreateCase, DeleteDraft, SubmitCase
+from services.gateway.service.corrections import CorrectionSource, CorrectionSummary, CorrectionView, DisputeValue
 from services.gateway.service.drafts import Drafts, citizen
 from services.gateway.service.engine import Engine
 from services.gateway.service.ports import CaseFile, IdentitySource, LedgerSource, LicensesSource
@@ -43,6 +44,7 @@ class Sources:
     identity: IdentitySource
     licenses: LicensesSource
     ledgers: LedgerSource
+    corrections: CorrectionSource
 
 
 class GatewayService:
@@ -164,6 +166,26 @@ class GatewayService:
         """Reads one own license with its credential."""
         citizen()
         return await self._sources.licenses.read(license_id)
+
+    async def open_correction(self, command: DisputeValue) -> CorrectionView:
+        """Disputes a value about the caller. The exchange's refusals, and IDEMPOTENCY_KEY_REUSED."""
+        citizen()
+        return await self._sources.corrections.open(command)
+
+    async def corrections(self, *, page_size: int = 0, page_token: str = "") -> Page[CorrectionSummary]:
+        """Lists what the caller disputes, newest first."""
+        citizen()
+        return await self._sources.corrections.list(_page_size(page_size), page_token)
+
+    async def correction(self, correction_id: str) -> CorrectionView:
+        """Reads one. CORRECTION_NOT_FOUND also for another resident's."""
+        citizen()
+        return await self._sources.corrections.read(correction_id)
+
+    async def withdraw_correction(self, correction_id: str, idempotency_key: str) -> CorrectionView:
+        """No longer disputes it. CORRECTION_NOT_FOUND, CORRECTION_NOT_OPEN."""
+        citizen()
+        return await self._sources.corrections.withdraw(correction_id, idempotency_key)
 
     async def accesses(self, *, page_size: int = 0, page_token: str = "") -> AccessPage:
         """Who used my data: the three ledgers merged, newest first, each leaf with its proof."""

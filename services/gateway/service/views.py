@@ -194,7 +194,7 @@ class TimelineEntry:
     time: datetime
     kind: str
     """`opened`, `changed`, `prefilled`, `submitted`, `step_started`, `step_done`, `step_refused`, `step_unavailable`,
-    `retry_planned`, `step_skipped`, `step_failed`, `parked`, `resumed` or `ended`."""
+    `retry_planned`, `step_skipped`, `step_failed`, `parked`, `resumed`, `value_corrected` or `ended`."""
     text: Text
     step_id: str = ""
     agency: AgencyView | None = None

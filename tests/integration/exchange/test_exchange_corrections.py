@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from tongban.exchange.v1 import corrections_events_pb2 as facts
 
-from services.exchange.domain.corrections import CorrectionState, RecallMeasure
+from services.exchange.domain.corrections import CorrectionState, Proof, ProofKind, RecallMeasure
 from services.exchange.domain.refusals import (
     CorrectionNotFound,
     CorrectionNotOpen,
@@ -96,6 +96,8 @@ async def test_what_can_not_be_disputed_is_refused(world: Disputed) -> None:
         await world.opened(resource="307009/000009")
     with pytest.raises(RequestInvalid):
         await world.opened(field_name="shoe_size")
+    with pytest.raises(RequestInvalid):
+        await world.opened(proofs=(Proof(ProofKind.DOCUMENT, "not-a-digest"),))
     with pytest.raises(NotOwnRecord):
         await world.opened(subject=ABOUT_NUMBER)
     with pytest.raises(RequestInvalid):

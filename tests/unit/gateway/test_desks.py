@@ -310,3 +310,34 @@ async def test_a_stream_of_tasks_takes_only_the_operations_that_it_asks_for(worl
     clock.forward(hours=1)
     assert not await world.store.has_tasks(HOSPITAL, ["other"], clock.now)
     assert (await first_task(world, operations=("do_work",))).task_id == task.task_id
+
+
+async def flagged(world: World, case_id: str, *, delivery: str = "d-1") -> None:
+    await world.recalls.flag(case_id, "k-1", "307002/000001", "address", delivery_id=delivery)
+
+
+async def kinds(world: World, case: CaseView) -> list[str]:
+    with acting_as(RESIDENT):
+        return [entry.kind for entry in await world.service.timeline(case.id)]
+
+
+async def test_a_case_that_used_a_wrong_value_says_so_once_and_goes_on(world: World, case: CaseView) -> None:
+    before = await seen(world, case)
+    await flagged(world, case.id)
+    await flagged(world, case.id)
+    assert (await kinds(world, case)).count("value_corrected") == 1
+    after = await seen(world, case)
+    assert (after.status, after.steps) == (before.status, before.steps)
+    await told(world, case, "who")
+    await told(world, case, "fact")
+    assert (await kinds(world, case))[-1] == "step_started"
+
+
+async def test_a_case_that_has_ended_or_is_none_of_ours_is_left_alone(world: World, task: TaskRow) -> None:
+    await world.tasks.complete(complete(task))
+    with acting_as(RESIDENT):
+        (ended,) = (await world.service.cases()).rows
+        assert ended.status is CaseStatus.COMPLETED
+        await flagged(world, ended.id)
+        assert "value_corrected" not in [entry.kind for entry in await world.service.timeline(ended.id)]
+    await flagged(world, "a case of some department", delivery="d-2")

@@ -92,6 +92,10 @@ async def test_the_contract_is_valid_and_every_operation_is_described() -> None:
             ("get", "/api/v1/licenses"),
             ("get", "/api/v1/licenses/{license_id}"),
             ("get", "/api/v1/accesses"),
+            ("get", "/api/v1/corrections"),
+            ("post", "/api/v1/corrections"),
+            ("get", "/api/v1/corrections/{correction_id}"),
+            ("post", "/api/v1/corrections/{correction_id}/withdraw"),
         }
 
 

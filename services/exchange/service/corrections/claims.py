@@ -241,7 +241,8 @@ class ClaimService:
         )
 
     async def _draft(self, command: OpenCorrection, caller: Caller) -> Correction:
-        resource = check_disputable(await self._store.read_resource(command.resource), command.field_name)
+        resource = await self._store.read_resource(command.resource)
+        check_disputable(resource, command.field_name, command.proofs)
         subject = _subject(command, caller)
         subject_id = await self._subjects.subject_id(subject, purpose=PURPOSE, case_id="")
         return Correction(
