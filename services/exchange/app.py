@@ -4,11 +4,14 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import date
 from functools import partial
 
 from tongban.exchange.v1 import exchange_service_pb2_grpc as doors
+from tongban.exchange.v1.applications_service_pb2_grpc import add_ApplicationServiceServicer_to_server
 from tongban.exchange.v1.catalogue_service_pb2_grpc import add_EntryServiceServicer_to_server
 from tongban.exchange.v1.corrections_service_pb2_grpc import add_CorrectionServiceServicer_to_server
+from tongban.exchange.v1.grants_service_pb2_grpc import add_GrantServiceServicer_to_server
 from tongban.exchange.v1.providers_service_pb2_grpc import add_ProviderServiceServicer_to_server
 from tongban.exchange.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
 from tongban.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
@@ -32,19 +35,23 @@ from services.exchange.rest.xroad import XroadDoor
 from services.exchange.rest.xroad.meta import MetaCalls
 from services.exchange.rest.xroad.services import ResourceCalls
 from services.exchange.rpc import (
+    ApplicationRpc,
     CatalogueRpc,
     ConnectorRpc,
     CorrectionRpc,
     EntryRpc,
     ExchangeRpc,
+    GrantRpc,
     ProviderRpc,
     SearchRpc,
 )
-from services.exchange.service.broker import Broker
+from services.exchange.service.applications import ApplicationService
+from services.exchange.service.broker import Broker, NoConsents
 from services.exchange.service.catalogue import CatalogueService
 from services.exchange.service.connectors import ConnectorHub
 from services.exchange.service.corrections import ClaimService, Disputes, RecallService
 from services.exchange.service.entries import EntryService
+from services.exchange.service.explaining import Explainer
 from services.exchange.service.grants import GrantService
 from services.exchange.service.ports import Adapters, Persons, Steps
 from services.exchange.service.providers import Limits, Providers, Terms
@@ -60,7 +67,7 @@ from services.exchange.service.upkeep import keep_clean, keep_fresh, keep_indexe
 from services.exchange.service.xroad import NeighborService
 from services.exchange.store import ExchangeStore
 from services.kit import logs
-from services.kit.calendar import Deadlines, published, read_limits
+from services.kit.calendar import Calendar, Deadlines, published, read_limits
 from services.kit.errors import Unavailable
 from services.kit.ledger import LedgerRpc
 from services.kit.rpc.admission import Doorkeeper
@@ -88,12 +95,15 @@ async def running(
     """
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(ExchangeStore.open(runtime, encode=encode))
+        calendars = published()
+        is_working_day = partial(_works, calendars.of(settings.region))
         rulebook = Rulebook(
             store,
             clock=runtime.clock,
             monotonic=time.monotonic,
             age_seconds_max=settings.grants_age_seconds_max,
             pairs_max=settings.grants_cached_max,
+            is_working_day=is_working_day,
         )
         await rulebook.refresh()
         quotas = Quotas(store, own_per_day=settings.own_queries_per_day, clock=runtime.clock, monotonic=time.monotonic)
@@ -119,10 +129,11 @@ async def running(
         stack.callback(hub.close)
         people = PersonsClient(runtime.peer("identity")) if persons is None else persons
         subjects = Subjects(people, store, monotonic=time.monotonic)
-        broker = Broker(subjects, quotas, providers)
+        broker = Broker(subjects, quotas, providers, NoConsents(), clock=runtime.clock)
         disputes = Disputes(store, clock=runtime.clock)
         await disputes.refresh()
         queries = QueryService(store, rulebook, subjects, broker, disputes=disputes, clock=runtime.clock)
+        explainer = Explainer(store, rulebook, quotas, clock=runtime.clock, is_working_day=is_working_day)
         answering = StepService(
             store,
             rulebook,
@@ -135,7 +146,7 @@ async def running(
         entries = EntryService(store, clock=runtime.clock)
         catalogue = CatalogueService(store, rulebook, clock=runtime.clock, region=settings.region)
         grants = GrantService(store, rulebook, clock=runtime.clock)
-        deadlines = Deadlines(store, published())
+        deadlines = Deadlines(store, calendars)
         limits = read_limits(settings.limits)
         logs.get_logger().info("limits_read", unverified=limits.unverified())
         recalls = RecallService(
@@ -150,6 +161,9 @@ async def running(
             limits=limits,
             clock=runtime.clock,
         )
+        applications = ApplicationService(
+            store, rulebook, deadlines, limits, clock=runtime.clock, region=settings.region
+        )
         yield App(
             name="exchange",
             rpc=[
@@ -157,6 +171,8 @@ async def running(
                 (doors.add_CatalogueServiceServicer_to_server, CatalogueRpc(catalogue, grants, entries)),
                 (add_EntryServiceServicer_to_server, EntryRpc(entries)),
                 (add_SearchServiceServicer_to_server, SearchRpc(SearchService(store))),
+                (add_ApplicationServiceServicer_to_server, ApplicationRpc(applications)),
+                (add_GrantServiceServicer_to_server, GrantRpc(queries, explainer)),
                 (doors.add_ConnectorServiceServicer_to_server, ConnectorRpc(hub, rulebook)),
                 (add_CorrectionServiceServicer_to_server, CorrectionRpc(claims, recalls)),
                 (add_ProviderServiceServicer_to_server, ProviderRpc(desk, watch)),
@@ -199,6 +215,10 @@ def _xroad(
         gate=Gate(settings.rpc_in_flight_max, settings.rpc_in_flight_max_per_caller),
         telemetry=runtime.telemetry,
     )
+
+
+def _works(calendar: Calendar, day: date) -> bool:
+    return calendar.day(day).works
 
 
 async def _returned(quotas: Quotas) -> None:

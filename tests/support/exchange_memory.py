@@ -204,6 +204,9 @@ class MemoryExchangeStore:
             each for each in self._newest_first() if (each.grantee, each.resource) == pair and not each.revoked
         )
 
+    async def calls_counted(self, grant_id: str, day: date) -> int:
+        return self.rows.counts.get((grant_id, day), 0)
+
     async def changed_since(self, moment: datetime, *, limit: int) -> Touched | None:
         self._must_answer()
         codes = [each.code for each, when in self.rows.resources.values() if when >= moment]

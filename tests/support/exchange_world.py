@@ -10,12 +10,14 @@ from typing import Any
 
 from services.exchange.domain.grant import Grant
 from services.exchange.domain.inquiry import Inquiry, Query, Subject, SubjectKind, Verification
+from services.exchange.domain.refusals import ConsentMissing
 from services.exchange.domain.resource import Resource, ResourceField, Sensitivity, SharingClass
 from services.exchange.domain.settings import AdapterKind, ConnectorSettings
 from services.exchange.service.broker import Broker
 from services.exchange.service.catalogue import CatalogueService
 from services.exchange.service.corrections import Disputes
 from services.exchange.service.corrections.ports import Dispute
+from services.exchange.service.explaining import Explainer
 from services.exchange.service.grants import CreateGrant, GrantService
 from services.exchange.service.ports import Adapter
 from services.exchange.service.providers import Limits, Providers, Terms
@@ -172,6 +174,17 @@ class NothingDisputed:
 
 
 @dataclass
+class ConsentsFake:
+    """Who has consented to something."""
+
+    subjects: set[str] = field(default_factory=set)
+
+    async def must_hold(self, *, subject_id: str, **_: Any) -> None:
+        if subject_id not in self.subjects:
+            raise ConsentMissing("The subject has not consented to this.")
+
+
+@dataclass
 class StepsFake:
     """Inputs of steps."""
 
@@ -198,8 +211,14 @@ class World:
         self.provider = ProviderFake()
         self.steps = StepsFake()
         self.rulebook = Rulebook(
-            self.store, clock=self.clock, monotonic=self.monotonic, age_seconds_max=30, pairs_max=100
+            self.store,
+            clock=self.clock,
+            monotonic=self.monotonic,
+            age_seconds_max=30,
+            pairs_max=100,
+            is_working_day=lambda day: day.weekday() < 5,
         )
+        self.consents = ConsentsFake()
         self.quotas = Quotas(self.store, own_per_day=OWN_PER_DAY, clock=self.clock, monotonic=self.monotonic)
         self.terms = Terms(self.clock)
         self.providers = Providers(
@@ -209,12 +228,15 @@ class World:
             terms=self.terms,
         )
         subjects = Subjects(self.persons, self.store, monotonic=self.monotonic)
-        broker = Broker(subjects, self.quotas, self.providers)
+        broker = Broker(subjects, self.quotas, self.providers, self.consents, clock=self.clock)
         self.catalogue = CatalogueService(self.store, self.rulebook, clock=self.clock, region="990100")
         self.grants = GrantService(self.store, self.rulebook, clock=self.clock)
         self.disputes = Disputes(NothingDisputed(), clock=self.clock)
         self.queries = QueryService(
             self.store, self.rulebook, subjects, broker, disputes=self.disputes, clock=self.clock
+        )
+        self.explainer = Explainer(
+            self.store, self.rulebook, self.quotas, clock=self.clock, is_working_day=lambda day: day.weekday() < 5
         )
         self.answering = StepService(
             self.store, self.rulebook, subjects, broker, self.steps, clock=self.clock, answer_days=30

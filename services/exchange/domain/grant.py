@@ -7,6 +7,7 @@ from datetime import datetime
 
 from services.exchange.domain.refusals import GrantRevoked, ResourceRetired, SharingRefused
 from services.exchange.domain.resource import USCC, Resource, SharingClass
+from services.exchange.domain.terms import PLAIN, UNLESS_SAID, Method, Terms, term_faults
 from services.kit.errors import RequestInvalid, Violation
 
 _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./:-]{0,99}")
@@ -29,11 +30,18 @@ class Grant:
     daily_quota: int
     create_time: datetime
     revoke_time: datetime | None = None
+    terms: Terms = PLAIN
+    application_id: str = ""
 
     @property
     def revoked(self) -> bool:
         """True after it was taken back."""
         return self.revoke_time is not None
+
+    @property
+    def methods(self) -> frozenset[Method]:
+        """How may be asked."""
+        return frozenset(self.terms.methods or UNLESS_SAID)
 
     def same_terms(self, other: "Grant") -> bool:
         """Tell whether two grants give the same, whenever they were made."""
@@ -56,7 +64,7 @@ def grant(draft: Grant, resource: Resource) -> tuple[Grant, GrantChanged]:
         raise ResourceRetired(f"The provider no longer offers resource {resource.code}.")
     if resource.sharing_class is SharingClass.REFUSED:
         raise SharingRefused(f"Resource {resource.code} is not shared: {resource.sharing_reason}")
-    if faults := _faults(draft, resource.field_names):
+    if faults := grant_faults(draft, resource.field_names):
         raise RequestInvalid("The grant can't be given as asked.", violations=faults)
     return draft, _changed(draft)
 
@@ -73,7 +81,8 @@ def _changed(given: Grant) -> GrantChanged:
     return GrantChanged(given.grant_id, given.resource, given.grantee, given.revoked)
 
 
-def _faults(draft: Grant, known: frozenset[str]) -> list[Violation]:
+def grant_faults(draft: Grant, known: frozenset[str]) -> list[Violation]:
+    """Name everything that keeps this from being given on a resource with these fields. `draft.create_time` is now."""
     checks = {
         "grant.grantee": (bool(USCC.fullmatch(draft.grantee)), "A unified social credit code."),
         "grant.purposes": (
@@ -90,9 +99,13 @@ def _faults(draft: Grant, known: frozenset[str]) -> list[Violation]:
             set(draft.verify_fields) <= known and len(set(draft.verify_fields)) == len(draft.verify_fields),
             "Fields of the resource, each once.",
         ),
-        "grant": (bool(draft.fields or draft.verify_fields), "Something to see or to compare."),
+        "grant": (
+            bool(draft.fields or draft.verify_fields or draft.terms.questions),
+            "Something to see, compare or ask.",
+        ),
         "grant.basis": (1 <= len(draft.basis) <= 200, "The legal basis, 1 to 200 characters."),  # noqa: PLR2004 -- a bound
         "grant.expire_time": (draft.expire_time > draft.create_time, "A moment that is still to come."),
         "grant.daily_quota": (0 <= draft.daily_quota <= QUOTA_MAX, f"0 to {QUOTA_MAX}."),
     }
-    return [Violation(name, words) for name, (holds, words) in checks.items() if not holds]
+    faults = [Violation(name, words) for name, (holds, words) in checks.items() if not holds]
+    return [*faults, *term_faults(draft.terms, known)]

@@ -67,6 +67,17 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask questions of a grant by name about one subject."""
+
+    resource: str
+    subject: Subject
+    questions: tuple[str, ...]
+    purpose: str
+    case_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Inquiry:
     """What a provider gets to know: whom it is asked about, which fields, and how long the asker waits.
 

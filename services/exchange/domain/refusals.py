@@ -28,6 +28,36 @@ class FieldNotGranted(Refusal):
     code = Code.PERMISSION_DENIED
 
 
+class QuestionNotGranted(Refusal):
+    """A question was asked that the grant does not let be asked, or that there is not."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class MethodNotGranted(Refusal):
+    """The grant holds, but not for asking in this way, e.g. for batches."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class OutsideHours(Refusal):
+    """The grant holds at other hours or on working days only; a retry helps when it opens."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class ConsentMissing(Refusal):
+    """The basis of the grant is the subject's consent, and there is none that covers this question."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class RateExceeded(Refusal):
+    """More calls a second than the grant allows."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
 class QuotaExceeded(Refusal):
     """The calls of this day (UTC+8) are used up."""
 
@@ -113,6 +143,36 @@ class HelloMissing(Refusal):
     """A connector must say first which resources it serves, and only once."""
 
 
+class ApplicationNotFound(NotFound):
+    """There is no such application, or it is none of the caller's."""
+
+
+class ApplicationNotOpen(Refusal):
+    """It is not in a state in which this can be done."""
+
+
+class ActNotYours(Refusal):
+    """The other party, or the sharing authority, does that."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class HandedBackBefore(Refusal):
+    """An application is handed back once; what is missing then is said completely."""
+
+
+class HandBackTooLate(Refusal):
+    """The time to say what is missing is over: the application counts as complete."""
+
+
+class ExtensionAsked(Refusal):
+    """More time was asked for before, or the time is over."""
+
+
+class NotNarrower(Refusal):
+    """A decision can give what was applied for or less, not more and nothing else."""
+
+
 class RegionNotServed(Refusal):
     """This node serves its own region; the resource belongs to another."""
 
@@ -148,5 +208,12 @@ class RecallAcknowledged(Refusal):
 def retry_helps(refusal: Refusal) -> bool:
     """Tell whether a step refused so may succeed later without anybody changing the case."""
     return isinstance(
-        refusal, ProviderUnavailable | ProviderInMaintenance | ProviderBusy | ProviderAnswerInvalid | QuotaExceeded
+        refusal,
+        ProviderUnavailable
+        | ProviderInMaintenance
+        | ProviderBusy
+        | ProviderAnswerInvalid
+        | QuotaExceeded
+        | RateExceeded
+        | OutsideHours,
     )

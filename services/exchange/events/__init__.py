@@ -16,7 +16,7 @@ from services.exchange.domain.grant import GrantChanged
 from services.exchange.domain.inquiry import StepAnswered, StepOutcome
 from services.exchange.domain.metadata import QualityRecorded
 from services.exchange.domain.resource import ResourceChanged
-from services.exchange.events import corrections, providers
+from services.exchange.events import applications, corrections, providers
 from services.exchange.events.corrections import CorrectionEvents
 from services.exchange.events.providers import ProviderEvents
 from services.exchange.service.rulebook import Rulebook
@@ -59,7 +59,7 @@ def encode(fact: object) -> Outgoing:
             return Outgoing(recorded, key=resource)
         case StepAnswered():
             return Outgoing(_step_answered(fact), key=fact.case_id, correlation=fact.case_id)
-    outgoing = corrections.encoded(fact) or providers.encoded(fact)
+    outgoing = applications.encoded(fact) or corrections.encoded(fact) or providers.encoded(fact)
     if outgoing is None:
         raise TypeError(f"{type(fact).__name__} is no fact of the exchange.")
     return outgoing

@@ -1,12 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exchange's gRPC doorway."""
 
+from services.exchange.rpc.applications import ApplicationRpc
 from services.exchange.rpc.catalogue import CatalogueRpc
 from services.exchange.rpc.connector import ConnectorRpc
 from services.exchange.rpc.corrections import CorrectionRpc
 from services.exchange.rpc.entries import EntryRpc
 from services.exchange.rpc.exchange import ExchangeRpc
+from services.exchange.rpc.explaining import GrantRpc
 from services.exchange.rpc.providers import ProviderRpc
 from services.exchange.rpc.search import SearchRpc
 
-__all__ = ["CatalogueRpc", "ConnectorRpc", "CorrectionRpc", "EntryRpc", "ExchangeRpc", "ProviderRpc", "SearchRpc"]
+__all__ = [
+    "ApplicationRpc",
+    "CatalogueRpc",
+    "ConnectorRpc",
+    "CorrectionRpc",
+    "EntryRpc",
+    "ExchangeRpc",
+    "GrantRpc",
+    "ProviderRpc",
+    "SearchRpc",
+]

@@ -9,6 +9,7 @@ from tongban.exchange.v1 import exchange_service_pb2 as pb
 from tongban.exchange.v1 import exchange_service_pb2_grpc
 
 from services.exchange.domain.grant import Grant
+from services.exchange.rpc.terms import terms_from, terms_to
 from services.exchange.rpc.wire import moment_from
 from services.exchange.service.grants import CreateGrant, GrantService, RevokeGrant
 from services.kit.caller import current_caller
@@ -35,6 +36,7 @@ class GrantVerbs(exchange_service_pb2_grpc.CatalogueServiceServicer):
             basis=given.basis,
             expire_time=moment_from(given.expire_time, "grant.expire_time"),
             daily_quota=given.daily_quota,
+            terms=terms_from(given.terms),
         )
         return pb.CreateGrantResponse(grant=grant_to(await self._grants.create(command, current_caller())))
 
@@ -66,6 +68,8 @@ def grant_to(grant: Grant) -> nouns.Grant:
         basis=grant.basis,
         revoked=grant.revoked,
         daily_quota=grant.daily_quota,
+        terms=terms_to(grant.terms),
+        application_id=grant.application_id,
     )
     wire.expire_time.FromDatetime(grant.expire_time)
     return wire

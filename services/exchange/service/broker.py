@@ -4,39 +4,77 @@
 from services.exchange.domain.answer import Scalar
 from services.exchange.domain.inquiry import Inquiry, Subject
 from services.exchange.domain.permit import Permit
+from services.exchange.domain.refusals import ConsentMissing
+from services.exchange.service.ports import Consents
 from services.exchange.service.providers import Providers
 from services.exchange.service.quotas import Quotas
 from services.exchange.service.subjects import Subjects
+from services.kit.calendar import local_date
+from services.kit.clock import Clock
 
 
 class Broker:
     """One question, one answer."""
 
-    def __init__(self, subjects: Subjects, quotas: Quotas, providers: Providers) -> None:
+    def __init__(
+        self, subjects: Subjects, quotas: Quotas, providers: Providers, consents: Consents, *, clock: Clock
+    ) -> None:
         self._subjects = subjects
         self._quotas = quotas
         self._providers = providers
+        self._consents = consents
+        self._clock = clock
 
     async def ask(
-        self, permit: Permit, subject: Subject, *, purpose: str, grantee: str, case_id: str, own: bool = False
+        self,
+        permit: Permit,
+        subject: Subject,
+        *,
+        subject_id: str,
+        purpose: str,
+        grantee: str,
+        case_id: str,
+        own: bool = False,
     ) -> dict[str, Scalar] | None:
-        """Give the permitted fields of the subject's record, None where the provider has none.
+        """Give the permitted fields of the subject's record, None where the provider has none that the grant covers.
 
-        `own`: the subject asks for themselves, and the call is counted as theirs.
+        `own`: the subject asks for themselves: the call is counted as theirs, and is their consent.
 
-        Raises QuotaExceeded, ProviderUnavailable, ProviderInMaintenance, ProviderBusy, ProviderAnswerInvalid, RemoteRefusal, Unavailable.
+        Raises RateExceeded, QuotaExceeded, ConsentMissing, ProviderUnavailable, ProviderInMaintenance, ProviderBusy, ProviderAnswerInvalid,
+        RemoteRefusal, Unavailable.
         """
         if own:
             self._quotas.take_own(subject.value)
         else:
+            if permit.limits is not None and permit.limits.rate_per_second:
+                self._quotas.pace(permit.grant_id, permit.limits.rate_per_second)
             await self._quotas.take(permit.grant_id, permit.daily_quota)
+            if permit.limits is not None and permit.limits.consent:
+                await self._consents.must_hold(
+                    subject_id=subject_id,
+                    grantee=grantee,
+                    resource=permit.resource.code,
+                    purpose=purpose,
+                    fields=permit.fields,
+                )
         key = await self._subjects.key(
             subject, purpose=purpose, basis=permit.basis, on_behalf_of=grantee, case_id=case_id
         )
         inquiry = Inquiry(
             resource=permit.resource.code,
             subject_key=key,
-            fields=permit.fields,
+            fields=permit.needed,
             timeout_seconds=permit.resource.timeout_ms / 1000,
         )
-        return await self._providers.ask(permit.resource, inquiry)
+        record = await self._providers.ask(permit.resource, inquiry)
+        if record is None or permit.view is None:
+            return record
+        return permit.view(record, local_date(self._clock()).isoformat())
+
+
+class NoConsents:
+    """Nobody has consented to anything: where consents are not kept, a grant that goes by them answers nobody."""
+
+    async def must_hold(self, **_: object) -> None:
+        """Refuse."""
+        raise ConsentMissing("The subject has not consented to this.")

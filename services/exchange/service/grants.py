@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.exchange.domain.grant import Grant, grant, revoke
+from services.exchange.domain.terms import PLAIN, Terms
 from services.exchange.service.ports import Store
 from services.exchange.service.rulebook import Rulebook
 from services.kit.caller import Caller, CallerKind
@@ -29,6 +30,7 @@ class CreateGrant:
     basis: str
     expire_time: datetime
     daily_quota: int
+    terms: Terms = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,4 +101,5 @@ class GrantService:
             expire_time=command.expire_time,
             daily_quota=command.daily_quota,
             create_time=self._clock(),
+            terms=command.terms,
         )

@@ -62,6 +62,15 @@ class Persons(Protocol):
         """Give the subject id that a number belongs to, empty where nobody has it. Raises Unavailable."""
 
 
+class Consents(Protocol):
+    """Consents of residents, where a grant goes by them."""
+
+    async def must_hold(
+        self, *, subject_id: str, grantee: str, resource: str, purpose: str, fields: Sequence[str]
+    ) -> None:
+        """Return if the subject's consent covers these fields (or questions) now. Raises ConsentMissing, Unavailable."""
+
+
 class Steps(Protocol):
     """The gateway, in the exchange's words."""
 
@@ -158,6 +167,9 @@ class Store(Protocol):
 
     async def grants_of(self, grantee: str, resource: str) -> Sequence[Grant]:
         """Give all grants of a pair that were not revoked, newest first."""
+
+    async def calls_counted(self, grant_id: str, day: date) -> int:
+        """Tell how many calls of a day are counted against a grant's quota."""
 
     async def changed_since(self, moment: datetime, *, limit: int) -> "Touched | None":
         """Tell what was written since a moment; None where it is more than `limit` resources or pairs."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Query and Verify: nothing is answered or refused about somebody without a durable leaf."""
+"""Query, Verify and Ask: nothing is answered or refused about somebody without a durable leaf."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from datetime import datetime
 
 from services.exchange.domain.answer import Scalar
 from services.exchange.domain.comparison import compare
-from services.exchange.domain.inquiry import Query, Subject, SubjectKind, Verification, check_words
+from services.exchange.domain.inquiry import Ask, Query, Subject, SubjectKind, Verification, check_words
 from services.exchange.domain.permit import Permit
 from services.exchange.domain.refusals import NotOwnRecord
 from services.exchange.service.broker import Broker
@@ -44,6 +44,15 @@ class Verified:
     grant_id: str
     receipt: Receipt
     disputed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """True, false, or None where it can't be told, per question."""
+
+    answers: dict[str, bool | None]
+    grant_id: str
+    receipt: Receipt
 
 
 class QueryService:
@@ -87,6 +96,7 @@ class QueryService:
             values = await self._broker.ask(
                 permit,
                 query.subject,
+                subject_id=leaf.subject_id,
                 purpose=query.purpose,
                 grantee=grantee,
                 case_id=query.case_id,
@@ -115,12 +125,45 @@ class QueryService:
         leaf = await self._leaf(asked, question.subject, permit)
         async with self._store.ledger.account(leaf) as entry:
             found = await self._broker.ask(
-                permit, question.subject, purpose=question.purpose, grantee=grantee, case_id=question.case_id
+                permit,
+                question.subject,
+                subject_id=leaf.subject_id,
+                purpose=question.purpose,
+                grantee=grantee,
+                case_id=question.case_id,
             )
             fields = compare(question.values, found or {})
             receipt = await entry.answered(fields=names, digest=self._store.digest(canonical(fields)))
         disputed = self._disputes.among(question.resource, leaf.subject_id, names)
         return Verified(all(fields.values()), fields, permit.grant_id, receipt, disputed)
+
+    async def ask(self, ask: Ask, caller: Caller) -> Asked:
+        """Answer the questions of a grant. No record, and one that the grant does not cover, answer unknown alike."""
+        caller.must(RIGHT)
+        names = tuple(dict.fromkeys(ask.questions))
+        check_words(resource=ask.resource, purpose=ask.purpose, fields=names)
+        grantee = caller.agency or caller.id
+        asked = _asked("ask", ask)
+        try:
+            permit = await self._rulebook.permit_ask(grantee, ask.resource, purpose=ask.purpose, questions=names)
+        except Refusal as refusal:
+            await self._refused(asked, ask.subject, (), refusal)
+            raise
+        # The fields that the questions read stand beside their names: a correction of one reaches whoever asked.
+        asked_and_read = tuple(dict.fromkeys((*names, *permit.needed)))
+        leaf = (await self._leaf(asked, ask.subject, permit))._replace(fields=asked_and_read)
+        async with self._store.ledger.account(leaf) as entry:
+            found = await self._broker.ask(
+                permit,
+                ask.subject,
+                subject_id=leaf.subject_id,
+                purpose=ask.purpose,
+                grantee=grantee,
+                case_id=ask.case_id,
+            )
+            answers = {name: _truth((found or {}).get(name)) for name in names}
+            receipt = await entry.answered(fields=leaf.fields, digest=self._store.digest(canonical(answers)))
+        return Asked(answers, permit.grant_id, receipt)
 
     async def _leaf(self, asked: Access, subject: Subject, permit: Permit) -> Access:
         subject_id = await self._subjects.subject_id(subject, purpose=asked.purpose, case_id=asked.case_id)
@@ -135,7 +178,7 @@ class QueryService:
         await self._store.ledger.append(asked._replace(subject_id=subject_id, fields=shown, outcome=refusal.reason))
 
 
-def _asked(operation: str, question: Query | Verification, on_behalf_of: str = "") -> Access:
+def _asked(operation: str, question: Query | Verification | Ask, on_behalf_of: str = "") -> Access:
     """Begin the leaf of a question: what is known before anybody was asked who it is about."""
     return Access(
         operation=operation,
@@ -146,6 +189,10 @@ def _asked(operation: str, question: Query | Verification, on_behalf_of: str = "
         on_behalf_of=on_behalf_of,
         case_id=question.case_id,
     )
+
+
+def _truth(answer: Scalar) -> bool | None:
+    return answer if isinstance(answer, bool) else None
 
 
 def _grantee(caller: Caller, on_behalf_of: str) -> str:

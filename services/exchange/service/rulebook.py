@@ -9,9 +9,18 @@ from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
 
-from services.exchange.domain.permit import CompiledGrant, Permit, compile_grant, permit_query, permit_verify
+from services.exchange.domain.hours import WorkingDay
+from services.exchange.domain.permit import (
+    CompiledGrant,
+    Permit,
+    compile_grant,
+    permit_ask,
+    permit_query,
+    permit_verify,
+)
 from services.exchange.domain.refusals import ResourceNotFound
 from services.exchange.domain.resource import Resource
+from services.exchange.domain.terms import Method
 from services.exchange.service.ports import Store
 from services.kit.clock import Clock
 from services.kit.errors import Unavailable
@@ -53,12 +62,20 @@ class Rulebook:
     """
 
     def __init__(
-        self, store: Store, *, clock: Clock, monotonic: Callable[[], float], age_seconds_max: float, pairs_max: int
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        monotonic: Callable[[], float],
+        age_seconds_max: float,
+        pairs_max: int,
+        is_working_day: WorkingDay,
     ) -> None:
         self._store = store
         self._clock = clock
         self._monotonic = monotonic
         self._age_seconds_max = age_seconds_max
+        self._is_working_day = is_working_day
         self._granted: LRUCache[Pair, _Rules] = LRUCache(pairs_max)
         self._without: LRUCache[Pair, _Rules] = LRUCache(max(1, pairs_max // NEGATIVES_SHARE))
         self._held: WeakValueDictionary[str, _Held] = WeakValueDictionary()  # as long as rules name it
@@ -75,15 +92,23 @@ class Rulebook:
         """Give a resource of the catalogue, None where there is none. Raises Unavailable."""
         return (await self._resource(code)).resource
 
-    async def permit_query(self, grantee: str, resource: str, *, purpose: str, fields: Sequence[str]) -> Permit:
+    async def permit_query(
+        self, grantee: str, resource: str, *, purpose: str, fields: Sequence[str], method: Method = Method.QUERY
+    ) -> Permit:
         """Permit an agency to see fields, or refuse; Unavailable where the rules can't be read or are too old."""
         rules = await self._rules(grantee, resource)
-        return permit_query(rules.held.resource, rules.grants, purpose=purpose, fields=fields, now=self._clock())
+        found, now = rules.held.resource, self._clock()
+        return permit_query(found, rules.grants, purpose=purpose, fields=fields, now=now, method=method)
 
     async def permit_verify(self, grantee: str, resource: str, *, purpose: str, fields: Sequence[str]) -> Permit:
         """Permit an agency to compare fields, or refuse; Unavailable where the rules can't be read or are too old."""
         rules = await self._rules(grantee, resource)
         return permit_verify(rules.held.resource, rules.grants, purpose=purpose, fields=fields, now=self._clock())
+
+    async def permit_ask(self, grantee: str, resource: str, *, purpose: str, questions: Sequence[str]) -> Permit:
+        """Permit an agency to ask questions, or refuse; Unavailable where the rules can't be read or are too old."""
+        rules = await self._rules(grantee, resource)
+        return permit_ask(rules.held.resource, rules.grants, purpose=purpose, questions=questions, now=self._clock())
 
     async def refresh(self) -> None:
         """Forget what changed since the last sweep. Raises Unavailable."""
@@ -134,8 +159,10 @@ class Rulebook:
                 False  # It changed while the grants were read: good for whoever asked before, not to be kept.
             )
         resource = held.resource
-        compiled = () if resource is None else tuple(compile_grant(each, resource) for each in given)
-        return _Rules(held, compiled, until)
+        if resource is None:
+            return _Rules(held, (), until)
+        works = self._is_working_day
+        return _Rules(held, tuple(compile_grant(each, resource, is_working_day=works) for each in given), until)
 
     def _keep_rules(self, pair: Pair, rules: _Rules) -> None:
         (self._granted if rules.grants else self._without)[pair] = rules

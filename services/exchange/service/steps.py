@@ -130,7 +130,12 @@ class StepService:
             )
             access = access._replace(basis=permit.basis, fields=permit.fields)
             values = await self._broker.ask(
-                permit, query.subject, purpose=query.purpose, grantee=query.on_behalf_of, case_id=query.case_id
+                permit,
+                query.subject,
+                subject_id=subject_id,
+                purpose=query.purpose,
+                grantee=query.on_behalf_of,
+                case_id=query.case_id,
             )
         except Refusal as refusal:
             outcome = StepOutcome.UNAVAILABLE if retry_helps(refusal) else StepOutcome.REFUSED

@@ -26,6 +26,7 @@ from services.exchange.domain.refusals import GrantNotFound
 from services.exchange.service.ports import Touched
 from services.exchange.store.rows import Row
 from services.exchange.store.tables import metadata, resource
+from services.exchange.store.terms import terms_from, terms_plain
 from services.kit.errors import PageTokenInvalid
 from services.kit.paging import Page, decode_token, encode_token
 from services.kit.store import Json, Store, Tx, UtcDateTime
@@ -47,6 +48,8 @@ sharing_grant = Table(
     Column("revoke_time", UtcDateTime, nullable=True),
     Column("grounds", String(500), nullable=False),
     Column("update_time", UtcDateTime, nullable=False),
+    Column("terms", Json, nullable=False, server_default="{}"),
+    Column("application_id", String(36), nullable=False, server_default=""),
     Index("sharing_grant_by_pair", "grantee", "resource", "create_time"),
     Index("sharing_grant_by_resource", "resource", "create_time"),
     Index("sharing_grant_by_time", "create_time", "grant_id"),
@@ -147,6 +150,12 @@ class GrantReads(Store[Any]):
             found = await connection.execute(query.order_by(*_NEWEST_FIRST))
         return tuple(grant_from(row) for row in found.mappings())
 
+    async def calls_counted(self, grant_id: str, day: date) -> int:
+        """Tell how many calls of a day are counted."""
+        asked = select(quota_count.c.calls).where(quota_count.c.grant_id == grant_id, quota_count.c.day == day)
+        async with self.reading() as connection:
+            return int(await connection.scalar(asked) or 0)
+
     async def changed_since(self, moment: datetime, *, limit: int) -> Touched | None:
         """Tell what was written since: codes and pairs alone, from the indexes by time."""
         codes = select(resource.c.code).where(resource.c.update_time >= moment).limit(limit + 1)
@@ -177,6 +186,8 @@ def grant_from(row: Row) -> Grant:
         daily_quota=row["daily_quota"],
         create_time=row["create_time"],
         revoke_time=row["revoke_time"],
+        terms=terms_from(row["terms"]),
+        application_id=row["application_id"],
     )
 
 
@@ -195,6 +206,8 @@ def grant_row(grant: Grant, request_id: str) -> dict[str, Any]:
         "daily_quota": grant.daily_quota,
         "create_time": grant.create_time,
         "revoke_time": None,
+        "terms": terms_plain(grant.terms),
+        "application_id": grant.application_id,
         "grounds": "",
         "update_time": grant.create_time,
     }

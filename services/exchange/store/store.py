@@ -8,6 +8,7 @@ from sqlalchemy import select
 from services.exchange.domain.inquiry import KeptAnswer
 from services.exchange.domain.refusals import AnswerNotFound
 from services.exchange.store import rows
+from services.exchange.store.applications import ApplicationReads
 from services.exchange.store.catalogue import CatalogueReads
 from services.exchange.store.corrections import CorrectionReads
 from services.exchange.store.grants import GrantReads
@@ -21,7 +22,14 @@ from services.kit.store import Store
 
 
 class ExchangeStore(
-    CorrectionReads, GrantReads, NeighborReads, CatalogueReads, SearchReads, ProviderReads, Store[ExchangeTx]
+    ApplicationReads,
+    CorrectionReads,
+    GrantReads,
+    NeighborReads,
+    CatalogueReads,
+    SearchReads,
+    ProviderReads,
+    Store[ExchangeTx],
 ):
     """One database: catalogue, grants, counts, answers, and the kit's outbox, guard and ledger."""
 

@@ -7,6 +7,7 @@ from sqlalchemy import delete, select
 
 from services.exchange.domain.inquiry import KeptAnswer
 from services.exchange.store import rows
+from services.exchange.store.applications import ApplicationRows
 from services.exchange.store.catalogue import CatalogueRows
 from services.exchange.store.corrections import CorrectionRows
 from services.exchange.store.grants import GrantRows
@@ -15,7 +16,7 @@ from services.exchange.store.tables import kept_answer
 from services.kit.store import Tx
 
 
-class ExchangeTx(CorrectionRows, GrantRows, CatalogueRows, ProviderRows, Tx):
+class ExchangeTx(ApplicationRows, CorrectionRows, GrantRows, CatalogueRows, ProviderRows, Tx):
     """Rows of the exchange, beside the kit's guard, outbox and ledger."""
 
     async def keep_answer(self, answer: KeptAnswer, *, expire_time: datetime) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from services.exchange.domain.answer import accept
 from services.exchange.domain.grant import Grant
-from services.exchange.domain.permit import Permit, compile_grant, permit_query, permit_verify
+from services.exchange.domain.permit import CompiledGrant, Permit, permit_query, permit_verify
+from services.exchange.domain.permit import compile_grant as compile_with_calendar
 from services.exchange.domain.refusals import (
     FieldNotGranted,
     GrantExpired,
@@ -28,6 +29,10 @@ NAMES = tuple("abcdefgh")
 names = st.lists(st.sampled_from(NAMES), unique=True, max_size=8).map(tuple)
 values = st.one_of(st.text(max_size=5), st.integers(), st.floats(), st.booleans(), st.none(), st.lists(st.integers()))
 records = st.dictionaries(st.one_of(st.sampled_from(NAMES), st.text(max_size=5)), values)
+
+
+def compile_grant(given: Grant, resource: Resource) -> CompiledGrant:
+    return compile_with_calendar(given, resource, is_working_day=lambda _: True)
 
 
 def resource_of(fields: Sequence[str]) -> Resource:

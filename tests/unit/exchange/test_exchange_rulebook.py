@@ -85,7 +85,14 @@ async def test_whoever_tries_codes_pushes_out_no_grant_and_fills_no_memory(world
 
 
 async def test_no_more_pairs_are_held_than_allowed_and_the_oldest_goes(world: World, store: CountingStore) -> None:
-    small = Rulebook(store, clock=world.clock, monotonic=world.monotonic, age_seconds_max=30, pairs_max=2)
+    small = Rulebook(
+        store,
+        clock=world.clock,
+        monotonic=world.monotonic,
+        age_seconds_max=30,
+        pairs_max=2,
+        is_working_day=lambda _: True,
+    )
     await small.refresh()
     for code in ("307002/1", "307002/2", "307002/3"):
         await world.catalogue.put_resource(household(code=code), OPERATOR)

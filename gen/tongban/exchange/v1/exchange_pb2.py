@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tongban.exchange.v1 import grants_pb2 as tongban_dot_exchange_dot_v1_dot_grants__pb2
 from tongban.exchange.v1 import metadata_pb2 as tongban_dot_exchange_dot_v1_dot_metadata__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tongban/exchange/v1/exchange.proto\x12\x13tongban.exchange.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"tongban/exchange/v1/metadata.proto\"\xc9\x01\n\rResourceField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08label_zh\x18\x02 \x01(\t\x12\x10\n\x08label_en\x18\x03 \x01(\t\x12\x35\n\x0bsensitivity\x18\x04 \x01(\x0e\x32 .tongban.exchange.v1.Sensitivity\x12\x30\n\tdata_type\x18\x05 \x01(\x0e\x32\x1d.tongban.exchange.v1.DataType\x12\x0e\n\x06length\x18\x06 \x01(\x05\x12\r\n\x05\x62\x61sis\x18\x07 \x01(\t\"\xf6\x03\n\x08Resource\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07name_zh\x18\x02 \x01(\t\x12\x0f\n\x07name_en\x18\x03 \x01(\t\x12\x10\n\x08provider\x18\x04 \x01(\t\x12\x38\n\rsharing_class\x18\x05 \x01(\x0e\x32!.tongban.exchange.v1.SharingClass\x12\x16\n\x0esharing_reason\x18\x06 \x01(\t\x12\x32\n\x06\x66ields\x18\x07 \x03(\x0b\x32\".tongban.exchange.v1.ResourceField\x12\x31\n\x07\x61\x64\x61pter\x18\x08 \x01(\x0e\x32 .tongban.exchange.v1.AdapterKind\x12\x36\n\x10\x61\x64\x61pter_settings\x18\t \x01(\x0b\x32\x17.google.protobuf.StructB\x03\x80\x01\x01\x12\x12\n\ntimeout_ms\x18\n \x01(\x05\x12\x0e\n\x06region\x18\x0b \x01(\t\x12\x33\n\x08metadata\x18\x0c \x01(\x0b\x32!.tongban.exchange.v1.CoreMetadata\x12\x0f\n\x07retired\x18\r \x01(\x08\x12\x10\n\x08revision\x18\x0e \x01(\x03\x12;\n\x0e\x63lassification\x18\x0f \x01(\x0b\x32#.tongban.exchange.v1.Classification\"\xdb\x01\n\x05Grant\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x0f\n\x07grantee\x18\x03 \x01(\t\x12\x10\n\x08purposes\x18\x04 \x03(\t\x12\x0e\n\x06\x66ields\x18\x05 \x03(\t\x12\x15\n\rverify_fields\x18\x06 \x03(\t\x12\r\n\x05\x62\x61sis\x18\x07 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07revoked\x18\t \x01(\x08\x12\x13\n\x0b\x64\x61ily_quota\x18\n \x01(\x03*\x88\x01\n\x0cSharingClass\x12\x1d\n\x19SHARING_CLASS_UNSPECIFIED\x10\x00\x12\x1f\n\x1bSHARING_CLASS_UNCONDITIONAL\x10\x01\x12\x1d\n\x19SHARING_CLASS_CONDITIONAL\x10\x02\x12\x19\n\x15SHARING_CLASS_REFUSED\x10\x03*x\n\x0bSensitivity\x12\x1b\n\x17SENSITIVITY_UNSPECIFIED\x10\x00\x12\x17\n\x13SENSITIVITY_GENERAL\x10\x01\x12\x18\n\x14SENSITIVITY_PERSONAL\x10\x02\x12\x19\n\x15SENSITIVITY_SENSITIVE\x10\x03*t\n\x0b\x41\x64\x61pterKind\x12\x1c\n\x18\x41\x44\x41PTER_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41\x44\x41PTER_KIND_SQL\x10\x01\x12\x15\n\x11\x41\x44\x41PTER_KIND_REST\x10\x02\x12\x1a\n\x16\x41\x44\x41PTER_KIND_CONNECTOR\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tongban/exchange/v1/exchange.proto\x12\x13tongban.exchange.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a tongban/exchange/v1/grants.proto\x1a\"tongban/exchange/v1/metadata.proto\"\xc9\x01\n\rResourceField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08label_zh\x18\x02 \x01(\t\x12\x10\n\x08label_en\x18\x03 \x01(\t\x12\x35\n\x0bsensitivity\x18\x04 \x01(\x0e\x32 .tongban.exchange.v1.Sensitivity\x12\x30\n\tdata_type\x18\x05 \x01(\x0e\x32\x1d.tongban.exchange.v1.DataType\x12\x0e\n\x06length\x18\x06 \x01(\x05\x12\r\n\x05\x62\x61sis\x18\x07 \x01(\t\"\xf6\x03\n\x08Resource\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07name_zh\x18\x02 \x01(\t\x12\x0f\n\x07name_en\x18\x03 \x01(\t\x12\x10\n\x08provider\x18\x04 \x01(\t\x12\x38\n\rsharing_class\x18\x05 \x01(\x0e\x32!.tongban.exchange.v1.SharingClass\x12\x16\n\x0esharing_reason\x18\x06 \x01(\t\x12\x32\n\x06\x66ields\x18\x07 \x03(\x0b\x32\".tongban.exchange.v1.ResourceField\x12\x31\n\x07\x61\x64\x61pter\x18\x08 \x01(\x0e\x32 .tongban.exchange.v1.AdapterKind\x12\x36\n\x10\x61\x64\x61pter_settings\x18\t \x01(\x0b\x32\x17.google.protobuf.StructB\x03\x80\x01\x01\x12\x12\n\ntimeout_ms\x18\n \x01(\x05\x12\x0e\n\x06region\x18\x0b \x01(\t\x12\x33\n\x08metadata\x18\x0c \x01(\x0b\x32!.tongban.exchange.v1.CoreMetadata\x12\x0f\n\x07retired\x18\r \x01(\x08\x12\x10\n\x08revision\x18\x0e \x01(\x03\x12;\n\x0e\x63lassification\x18\x0f \x01(\x0b\x32#.tongban.exchange.v1.Classification\"\xa3\x02\n\x05Grant\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x0f\n\x07grantee\x18\x03 \x01(\t\x12\x10\n\x08purposes\x18\x04 \x03(\t\x12\x0e\n\x06\x66ields\x18\x05 \x03(\t\x12\x15\n\rverify_fields\x18\x06 \x03(\t\x12\r\n\x05\x62\x61sis\x18\x07 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07revoked\x18\t \x01(\x08\x12\x13\n\x0b\x64\x61ily_quota\x18\n \x01(\x03\x12.\n\x05terms\x18\x0b \x01(\x0b\x32\x1f.tongban.exchange.v1.GrantTerms\x12\x16\n\x0e\x61pplication_id\x18\x0c \x01(\t*\x88\x01\n\x0cSharingClass\x12\x1d\n\x19SHARING_CLASS_UNSPECIFIED\x10\x00\x12\x1f\n\x1bSHARING_CLASS_UNCONDITIONAL\x10\x01\x12\x1d\n\x19SHARING_CLASS_CONDITIONAL\x10\x02\x12\x19\n\x15SHARING_CLASS_REFUSED\x10\x03*x\n\x0bSensitivity\x12\x1b\n\x17SENSITIVITY_UNSPECIFIED\x10\x00\x12\x17\n\x13SENSITIVITY_GENERAL\x10\x01\x12\x18\n\x14SENSITIVITY_PERSONAL\x10\x02\x12\x19\n\x15SENSITIVITY_SENSITIVE\x10\x03*t\n\x0b\x41\x64\x61pterKind\x12\x1c\n\x18\x41\x44\x41PTER_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41\x44\x41PTER_KIND_SQL\x10\x01\x12\x15\n\x11\x41\x44\x41PTER_KIND_REST\x10\x02\x12\x1a\n\x16\x41\x44\x41PTER_KIND_CONNECTOR\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,16 +37,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RESOURCE'].fields_by_name['adapter_settings']._loaded_options = None
   _globals['_RESOURCE'].fields_by_name['adapter_settings']._serialized_options = b'\200\001\001'
-  _globals['_SHARINGCLASS']._serialized_start=1090
-  _globals['_SHARINGCLASS']._serialized_end=1226
-  _globals['_SENSITIVITY']._serialized_start=1228
-  _globals['_SENSITIVITY']._serialized_end=1348
-  _globals['_ADAPTERKIND']._serialized_start=1350
-  _globals['_ADAPTERKIND']._serialized_end=1466
-  _globals['_RESOURCEFIELD']._serialized_start=159
-  _globals['_RESOURCEFIELD']._serialized_end=360
-  _globals['_RESOURCE']._serialized_start=363
-  _globals['_RESOURCE']._serialized_end=865
-  _globals['_GRANT']._serialized_start=868
-  _globals['_GRANT']._serialized_end=1087
+  _globals['_SHARINGCLASS']._serialized_start=1196
+  _globals['_SHARINGCLASS']._serialized_end=1332
+  _globals['_SENSITIVITY']._serialized_start=1334
+  _globals['_SENSITIVITY']._serialized_end=1454
+  _globals['_ADAPTERKIND']._serialized_start=1456
+  _globals['_ADAPTERKIND']._serialized_end=1572
+  _globals['_RESOURCEFIELD']._serialized_start=193
+  _globals['_RESOURCEFIELD']._serialized_end=394
+  _globals['_RESOURCE']._serialized_start=397
+  _globals['_RESOURCE']._serialized_end=899
+  _globals['_GRANT']._serialized_start=902
+  _globals['_GRANT']._serialized_end=1193
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from tongban.exchange.v1 import grants_pb2 as _grants_pb2
 from tongban.exchange.v1 import metadata_pb2 as _metadata_pb2
 import builtins as _builtins
 import sys
@@ -254,6 +255,8 @@ class Grant(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REVOKED_FIELD_NUMBER: _builtins.int
     DAILY_QUOTA_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    APPLICATION_ID_FIELD_NUMBER: _builtins.int
     grant_id: _builtins.str
     """The grant (UUID)."""
     resource: _builtins.str
@@ -266,6 +269,8 @@ class Grant(_message.Message):
     """True after it was taken back."""
     daily_quota: _builtins.int
     """Calls a day at most; 0 for no limit."""
+    application_id: _builtins.str
+    """The application that it answers, empty where an operator gave it."""
     @_builtins.property
     def purposes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Purpose codes it holds for."""
@@ -282,6 +287,10 @@ class Grant(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """Last moment."""
 
+    @_builtins.property
+    def terms(self) -> _grants_pb2.GrantTerms:
+        """What it executes beyond that."""
+
     def __init__(
         self,
         *,
@@ -295,10 +304,12 @@ class Grant(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         revoked: _builtins.bool = ...,
         daily_quota: _builtins.int = ...,
+        terms: _grants_pb2.GrantTerms | None = ...,
+        application_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "daily_quota", b"daily_quota", "expire_time", b"expire_time", "fields", b"fields", "grant_id", b"grant_id", "grantee", b"grantee", "purposes", b"purposes", "resource", b"resource", "revoked", b"revoked", "verify_fields", b"verify_fields"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application_id", b"application_id", "basis", b"basis", "daily_quota", b"daily_quota", "expire_time", b"expire_time", "fields", b"fields", "grant_id", b"grant_id", "grantee", b"grantee", "purposes", b"purposes", "resource", b"resource", "revoked", b"revoked", "terms", b"terms", "verify_fields", b"verify_fields"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -14,7 +14,7 @@ from services.exchange.service.ports import Probed
 from services.exchange.service.providers.asking import Providers
 from services.exchange.service.providers.ports import Probe, ProviderStore
 from services.exchange.service.providers.terms import Terms
-from services.exchange.service.quotas import CHINA
+from services.kit.calendar import CHINA
 from services.kit.caller import Caller
 from services.kit.clock import Clock
 from services.kit.errors import Unavailable
