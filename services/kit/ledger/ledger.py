@@ -254,10 +254,11 @@ class Ledger:
             spans = merkle.consistency_spans(first, second)
             return (await self._rows.paths(connection, [spans]))[0]
 
-    async def leaves_about(self, subject: str, *, before: int | None = None, limit: int = LEAVES_MAX) -> list[Leaf]:
-        """The newest leaves about one pseudonym, below `before`, without proofs: for a service that asks who knew what."""
+    async def leaves_about(self, subject_id: str, *, before: int | None = None, limit: int = LEAVES_MAX) -> list[Leaf]:
+        """The newest leaves about somebody, below `before`, without proofs: for a service that asks who knew what."""
+        names = self._keys.names(subject_id)
         async with self._book.reading() as connection:
-            return await self._rows.leaves_of(connection, [subject], before=before, limit=min(limit, LEAVES_MAX))
+            return await self._rows.leaves_of(connection, names, before=before, limit=min(limit, LEAVES_MAX))
 
     async def leaves(self, from_index: int = 0, limit: int = 0, case_id: str = "") -> tuple[tuple[Leaf, ...], int]:
         """Leaves in order of index, and the index to go on from (the tree size at the end)."""

@@ -25,7 +25,7 @@ from services.exchange.service.corrections import Reply
 from services.exchange.service.corrections.claims import OPEN_MAX
 from services.kit.calendar import ExtensionNotAllowed
 from services.kit.caller import Caller, CallerKind, acting_as
-from services.kit.errors import RequestIdReused, RequestInvalid, RightMissing
+from services.kit.errors import RequestIdReused, RequestInvalid, RightMissing, VersionConflict
 from services.kit.ids import new_id
 from tests.support.exchange_disputes import (
     ABOUT_NUMBER,
@@ -287,6 +287,15 @@ async def test_who_got_nothing_or_something_else_is_left_alone(world: Disputed) 
     assert await state(world, correction_id) is CorrectionState.CLOSED
 
 
+async def test_archived_leaves_are_older_than_any_recall(world: Disputed) -> None:
+    await world.gave(SCHOOL)
+    async with world.store.transaction() as tx:
+        await tx.connection.execute(world.store.tables.ledger_leaf.update().values(body=b""))
+    await world.gave(HOSPITAL)
+    await world.confirmed(await world.opened())
+    assert [each.agency for each in await world.told(facts.RecallIssued)] == [HOSPITAL]
+
+
 async def test_what_was_given_longer_ago_than_is_searched_is_not_called_back(world: Disputed) -> None:
     await world.gave(HOSPITAL)
     world.later(days=1096)
@@ -361,7 +370,7 @@ async def test_a_receiver_reads_whom_it_is_about_with_a_leaf_and_acknowledges_on
         assert view.subject_key == NUMBER
         seen = await world.claims.read(correction_id, RECEIVER)
         assert (seen.content, seen.subject_key) == (False, "")
-    leaves = await world.store.ledger.leaves_about(world.store.pseudonym(SUBJECT_ID), limit=1)
+    leaves = await world.store.ledger.leaves_about(SUBJECT_ID, limit=1)
     assert b'"operation":"recall_read"' in leaves[0].body
     await acknowledged(world, correction_id, RECEIVER)
     with pytest.raises(RecallAcknowledged):
@@ -386,3 +395,26 @@ def test_the_words_of_a_claim_are_in_no_representation() -> None:
     shown: Any = repr(claim())
     assert "Autumn" not in shown
     assert "moved" not in shown
+
+
+async def test_answers_that_meet_their_own_bells_either_count_or_are_told_to_repeat(world: Disputed) -> None:
+    opened = [await world.opened(agency(SCHOOL), subject=ABOUT_NUMBER)]
+    for number in range(19):
+        opened.append(await world.opened(agency(f"1199010000000{number:04d}X"), subject=ABOUT_NUMBER))
+    world.later(days=15)
+
+    async def answered(correction_id: str) -> int:
+        for conflicts in range(100):
+            try:
+                await world.rejected(correction_id)
+            except VersionConflict:
+                await asyncio.sleep(0.01)
+            else:
+                return conflicts
+        raise AssertionError("It was told to repeat for ever.")
+
+    await asyncio.gather(world.rung(), world.rung(), *(answered(each) for each in opened))
+    assert {await state(world, each) for each in opened} == {CorrectionState.REJECTED}
+    await world.rung()
+    late = [each for each in await world.clocks() if each[2] == EXPIRY]
+    assert len(late) <= len(opened)

@@ -109,8 +109,8 @@ class Leaves(Protocol):
     async def append(self, access: Access) -> Receipt:
         """Make one leaf durable."""
 
-    async def leaves_about(self, subject: str, *, before: int | None, limit: int) -> Sequence[Leaf]:
-        """Give the newest leaves about a pseudonym, below an index."""
+    async def leaves_about(self, subject_id: str, *, before: int | None, limit: int) -> Sequence[Leaf]:
+        """Give the newest leaves about somebody, below an index; a body that is archived is empty."""
 
 
 class CorrectionStore(Protocol):

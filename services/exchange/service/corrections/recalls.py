@@ -199,8 +199,11 @@ class RecallService:
         until = one.answer_time + _ON_THEIR_WAY
         found: list[Use] = []
         before: int | None = None
-        while leaves := await self._store.ledger.leaves_about(one.subject, before=before, limit=LEAVES):
-            found += uses_among((leaf.body for leaf in leaves), one, since=since, until=until)
+        while leaves := await self._store.ledger.leaves_about(one.claim.subject_id, before=before, limit=LEAVES):
+            bodies = [leaf.body for leaf in leaves if leaf.body]
+            found += uses_among(bodies, one, since=since, until=until)
+            if len(bodies) < len(leaves):
+                break  # From here on all are archived: older than records must be kept (PIPL, art. 56).
             before = leaves[-1].index
         return found
 
