@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.caller import CallerKind, current_caller
 from services.kit.crypto import SigningKey
-from services.kit.errors import NotFound, Refusal, RequestInvalid, Unavailable, Violation
+from services.kit.errors import NotFound, Refusal, RequestIdReused, RequestInvalid, Unavailable, Violation
 from services.kit.ledger import merkle
 from services.kit.ledger.access import (
     Access,
@@ -201,8 +201,10 @@ class Ledger:
             if await tx.first_sight(request_id):
                 receipt, erased = await self._keys.erase(tx, access)
             else:
-                [leaf] = await self._rows.leaves_from(tx.connection, 0, 1, request_id)
-                return Receipt(self.log, leaf.index, leaf.leaf_hash)
+                found = await self._rows.leaves_from(tx.connection, 0, 1, request_id)
+                if not found:
+                    raise RequestIdReused("This request id came before, with another request.")
+                return Receipt(self.log, found[0].index, found[0].leaf_hash)
         erased.done()
         return receipt
 

@@ -15,7 +15,7 @@ from tongban.ledger.v1 import ledger_events_pb2, ledger_pb2
 
 from services.kit.caller import CallerKind, current_caller
 from services.kit.envelope import Outgoing
-from services.kit.errors import NotFound, Refusal, RequestInvalid, RightMissing, Violation
+from services.kit.errors import NotFound, Refusal, RequestIdReused, RequestInvalid, RightMissing, Violation
 from services.kit.ids import derived_id
 from services.kit.ledger.access import Access, Withheld
 from services.kit.ledger.rows import Book, Writing
@@ -128,7 +128,7 @@ class Orders:
                 violations=[Violation("end_time", f"After now, and within {DAYS_MAX} days.")],
             )
         order = Order(
-            order_id=derived_id("hiding", wanted.request_id),
+            order_id=derived_id("hiding", caller.label, wanted.request_id),
             subject=subject,
             agency=wanted.agency,
             case_id=wanted.case_id,
@@ -140,7 +140,7 @@ class Orders:
         )
         async with self._book.transaction() as tx:
             if not await tx.first_sight(wanted.request_id):
-                return await self._read(tx.connection, order.order_id)
+                return await self._again(tx.connection, order)
             values = {name: getattr(order, name) for name in Order.__slots__}
             await tx.connection.execute(self._table.insert().values(values))
             await self._tell(tx, order, now)
@@ -159,7 +159,7 @@ class Orders:
         async with self._book.transaction() as tx:
             order = await self._read(tx.connection, order_id, lock=True)
             if not await tx.first_sight(request_id):
-                return order
+                return _repeated(order, done=order.countersigned_by == caller.label)
             if order.ordered_by.partition(":")[2] == caller.id:
                 raise SameOfficer("Another officer countersigns an order.")
             last = min(order.end_time, order.order_time + timedelta(days=COUNTERSIGN_DAYS))
@@ -180,9 +180,9 @@ class Orders:
         now = self._book.clock()
         async with self._book.transaction() as tx:
             order = await self._read(tx.connection, order_id, lock=True)
-            if not await tx.first_sight(request_id):
-                return order
             _must_be_for_own_agency(order.agency)
+            if not await tx.first_sight(request_id):
+                return _repeated(order, done=order.lift_time is not None)
             if order.lift_time is not None or now >= order.end_time:
                 raise OrderNotOpen("The order is over already.")
             return await self._change(tx, order, lift_time=now, operation="ledger.lift", basis=ground)
@@ -215,6 +215,15 @@ class Orders:
             raise OrderNotFound("There is no such order.")
         return _order(row)
 
+    async def _again(self, connection: AsyncConnection, order: Order) -> Order:
+        """The order that a repeated request made. Raises RequestIdReused where it was another request."""
+        query = select(self._table).where(self._table.c.order_id == order.order_id)
+        row = (await connection.execute(query)).one_or_none()
+        before = order if row is None else _order(row)
+        terms = ("subject", "agency", "case_id", "ground", "end_time", "end_told")
+        same = all(getattr(before, name) == getattr(order, name) for name in terms)
+        return _repeated(before, done=row is not None and same)
+
     async def _change(self, tx: Writing, order: Order, *, operation: str, basis: str = "", **changes: object) -> Order:
         """Write what changed, tell it, and add its leaf, which is about the person."""
         await tx.connection.execute(
@@ -244,6 +253,13 @@ def _must_be_for_own_agency(agency: str) -> None:
     caller = current_caller()
     if caller.kind is CallerKind.CLERK and caller.agency != agency:
         raise RightMissing("A clerk orders for the own agency alone.")
+
+
+def _repeated(order: Order, *, done: bool) -> Order:
+    """What a repeated request gives, if it had done what it asks for."""
+    if not done:
+        raise RequestIdReused("This request id came before, with another request.")
+    return order
 
 
 def _access(operation: str, order: Order, basis: str) -> Access:

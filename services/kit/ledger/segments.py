@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tongban.ledger.v1 import ledger_events_pb2
 
 from services.kit.envelope import Outgoing
-from services.kit.errors import Refusal, RequestInvalid, Violation
+from services.kit.errors import Refusal, RequestIdReused, RequestInvalid, Violation
 from services.kit.ledger.access import Access, rfc3339
 from services.kit.ledger.rows import Book, Rows
 
@@ -56,6 +56,7 @@ class Segments:
         Raises:
             RequestInvalid: no range that a node of the tree stands for.
             SegmentDiffers, RetentionNotOver.
+            RequestIdReused: the request id came before, with another request.
         """
         length = segment.to_index - segment.from_index
         if length < SEGMENT_LEAVES_MIN or length & (length - 1) or segment.from_index % length:
@@ -80,7 +81,15 @@ class Segments:
                 )
                 await tx.record(Outgoing(message=fact, key=self._book.service))
                 await tx.leaf(Access("ledger.archive", "", "retention", "PIPL art. 19, 56"))
+            elif not await self._is_archived(tx.connection, segment):
+                raise RequestIdReused("This request id came before, with another request.")
         return await self._drop(segment)
+
+    async def _is_archived(self, connection: AsyncConnection, segment: Segment) -> bool:
+        table = self._book.tables.ledger_segment
+        known = select(table.c.to_index, table.c.root_hash).where(table.c.from_index == segment.from_index)
+        row = (await connection.execute(known)).one_or_none()
+        return row is not None and tuple(row) == (segment.to_index, segment.root_hash)
 
     async def _must_be_ready(self, connection: AsyncConnection, segment: Segment, now: datetime) -> None:
         known = await self._rows.node(connection, (segment.level, segment.from_index >> segment.level))

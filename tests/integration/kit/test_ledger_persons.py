@@ -16,7 +16,7 @@ from sqlalchemy import select
 from tongban.ledger.v1 import ledger_events_pb2
 
 from services.kit.caller import EVERY_RIGHT, Caller, CallerKind, acting_as
-from services.kit.errors import NotFound, RequestInvalid, RightMissing
+from services.kit.errors import NotFound, RequestIdReused, RequestInvalid, RightMissing
 from services.kit.ids import new_id
 from services.kit.ledger import ProvenLeaf, merkle
 from services.kit.ledger.access import Access, blinded, content_digest
@@ -219,6 +219,31 @@ async def test_a_lifted_order_hides_nothing(place: Place) -> None:
         rows = await mine(store)
         assert all(row.leaf.body for row in rows)
         assert json.loads(rows[0].leaf.body)["operation"] == "ledger.lift"
+
+
+async def test_a_request_id_of_something_else_shows_and_changes_no_order(place: Place) -> None:
+    async with place.opened() as store:
+        mine, stranger = new_id(), Caller(CallerKind.CLERK, "c", frozenset({"ledger.hide"}), agency=HEALTH)
+        end = store.clock() + timedelta(days=3)
+        with acting_as(stranger):
+            await store.ledger.orders.create(Wanted(mine, HEALTH, "", "law", end, end_told=True), "s" * 64)
+            with pytest.raises(RequestIdReused):
+                await store.ledger.orders.create(Wanted(mine, HEALTH, "c2", "law", end, end_told=True), "s" * 64)
+        order = await hidden(store)
+        with acting_as(stranger), pytest.raises(RightMissing):
+            await store.ledger.orders.lift(mine, order.order_id, "Let me see it.")
+        with acting_as(FIRST):
+            first = Wanted(mine, POLICE, "", "law", end, end_told=True)
+            own = await store.ledger.orders.create(first, "t" * 64)
+            assert own.agency == POLICE, "another's request under the same id is another request"
+            assert await store.ledger.orders.create(first, "t" * 64) == own
+            with pytest.raises(RequestIdReused):
+                await store.ledger.orders.lift(mine, order.order_id, "The case is closed.")
+        with acting_as(OPERATOR):
+            reused = new_id()
+            await store.ledger.orders.countersign(reused, own.order_id)
+            with pytest.raises(RequestIdReused):
+                await store.ledger.erase(reused, ME, "law")
 
 
 async def test_orders_have_bounds(place: Place) -> None:
