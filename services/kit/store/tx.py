@@ -7,6 +7,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.kit.caller import CURRENT, CallerKind
 from services.kit.envelope import Outgoing, current_envelope
 from services.kit.ids import new_id
 from services.kit.ledger.access import Access, Receipt
@@ -41,8 +42,16 @@ class Tx:
     async def first_sight(self, id: str) -> bool:
         """Whether this request or delivery has not had its effect yet; from now on it has, if this transaction commits.
 
-        Two transactions with one id wait for each other: the second sees what the first did.
+        Two transactions with one id wait for each other: the second sees what the first did. Whoever asks from outside
+        has ids of their own: none of theirs is taken for another caller's, or for a delivery's.
         """
+        caller = CURRENT.get()
+        if caller is not None and caller.kind is not CallerKind.SERVICE:
+            id = f"{caller.label}:{id}"
+        return await self.first_time(id)
+
+    async def first_time(self, id: str) -> bool:
+        """The same for what happens once, whoever causes it."""
         now = self.store.stored(self.store.clock())
         result = await self.store.guard.one(self.connection, id, now)
         return result.rowcount == 1

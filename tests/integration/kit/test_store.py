@@ -8,6 +8,7 @@ from sqlalchemy import inspect, select
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from services.cli.postgres import Postgres
+from services.kit.caller import Caller, CallerKind, acting_as
 from services.kit.errors import Unavailable
 from services.kit.store import kit_tables, migrate
 from services.kit.store.engine import connected, open_engines
@@ -53,6 +54,24 @@ async def test_a_repeated_id_is_seen_once_however_many_ask_at_a_time(database: s
 
         await asyncio.gather(*(act(number) for number in range(8)))
         assert len(await store.effects()) == 1
+
+
+async def test_nobody_from_outside_uses_up_the_ids_of_another_or_of_a_delivery(database: str, tmp_path: Path) -> None:
+    one, other = Caller(CallerKind.AGENCY, "1299010000000102XJ"), Caller(CallerKind.CITIZEN, "subject-1")
+    itself = Caller(CallerKind.SERVICE, "probe")
+    async with opened(database, tmp_path / "keys") as store:
+        for caller in (one, other, itself):
+            with acting_as(caller):
+                async with store.transaction() as tx:
+                    assert await tx.first_sight("r1")
+                async with store.transaction() as tx:
+                    assert not await tx.first_sight("r1")
+        async with store.transaction() as tx:
+            assert not await tx.first_sight("r1"), "what the service itself has seen is seen without a caller too"
+            assert await tx.first_time("r2")
+        with acting_as(one):
+            async with store.transaction() as tx:
+                assert not await tx.first_time("r2"), "what happens once happens once, whoever causes it"
 
 
 async def test_a_transaction_inside_a_transaction_is_refused_instead_of_waiting_for_itself(

@@ -75,6 +75,9 @@ class CorrectionTx(Protocol):
     async def first_sight(self, id: str) -> bool:
         """Tell whether this request or delivery has had no effect yet."""
 
+    async def first_time(self, id: str) -> bool:
+        """Tell whether this has not happened yet, whoever causes it."""
+
     async def record(self, fact: object) -> None:
         """Tell a fact with this change."""
 

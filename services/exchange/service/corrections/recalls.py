@@ -189,7 +189,7 @@ class RecallService:
             await self._deadlines.start(tx, ACKNOWLEDGE, owner, terms, now)
             await tx.record(RecallIssued(one.correction_id, agency, one.resource, one.field_name))
         for case_id in {use.case_id for uses in by_agency.values() for use in uses if use.case_id}:
-            if await tx.first_sight(derived_id("corrected", one.correction_id, case_id)):
+            if await tx.first_time(derived_id("corrected", one.correction_id, case_id)):
                 await tx.record(CaseUsedCorrectedValue(case_id, one.correction_id, one.resource, one.field_name))
 
     async def _uses(self, one: Correction) -> list[Use]:
