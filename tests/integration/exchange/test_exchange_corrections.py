@@ -398,9 +398,8 @@ def test_the_words_of_a_claim_are_in_no_representation() -> None:
 
 
 async def test_answers_that_meet_their_own_bells_either_count_or_are_told_to_repeat(world: Disputed) -> None:
-    opened = [await world.opened(agency(SCHOOL), subject=ABOUT_NUMBER)]
-    for number in range(19):
-        opened.append(await world.opened(agency(f"1199010000000{number:04d}X"), subject=ABOUT_NUMBER))
+    claimants = [agency(f"1199010000000{number:04d}X") for number in range(20)]
+    opened = [await world.opened(claimant, subject=ABOUT_NUMBER) for claimant in claimants]
     world.later(days=15)
 
     async def answered(correction_id: str) -> int:
