@@ -10,6 +10,7 @@ from functools import partial
 from tongban.exchange.v1 import exchange_service_pb2_grpc as doors
 from tongban.exchange.v1.applications_service_pb2_grpc import add_ApplicationServiceServicer_to_server
 from tongban.exchange.v1.catalogue_service_pb2_grpc import add_EntryServiceServicer_to_server
+from tongban.exchange.v1.changes_service_pb2_grpc import add_ChangeServiceServicer_to_server
 from tongban.exchange.v1.corrections_service_pb2_grpc import add_CorrectionServiceServicer_to_server
 from tongban.exchange.v1.grants_service_pb2_grpc import add_GrantServiceServicer_to_server
 from tongban.exchange.v1.providers_service_pb2_grpc import add_ProviderServiceServicer_to_server
@@ -37,6 +38,7 @@ from services.exchange.rest.xroad.services import ResourceCalls
 from services.exchange.rpc import (
     ApplicationRpc,
     CatalogueRpc,
+    ChangeRpc,
     ConnectorRpc,
     CorrectionRpc,
     EntryRpc,
@@ -48,6 +50,7 @@ from services.exchange.rpc import (
 from services.exchange.service.applications import ApplicationService
 from services.exchange.service.broker import Broker, NoConsents
 from services.exchange.service.catalogue import CatalogueService
+from services.exchange.service.changes import ChangeService
 from services.exchange.service.connectors import ConnectorHub
 from services.exchange.service.corrections import ClaimService, Disputes, RecallService
 from services.exchange.service.entries import EntryService
@@ -149,6 +152,7 @@ async def running(
         deadlines = Deadlines(store, calendars)
         limits = read_limits(settings.limits)
         logs.get_logger().info("limits_read", unverified=limits.unverified())
+        changes = ChangeService(store, rulebook, deadlines, limits, clock=runtime.clock, region=settings.region)
         recalls = RecallService(
             store, subjects, deadlines, limits, clock=runtime.clock, recall_days=settings.recall_days
         )
@@ -169,6 +173,7 @@ async def running(
             rpc=[
                 (doors.add_ExchangeServiceServicer_to_server, ExchangeRpc(queries, answering)),
                 (doors.add_CatalogueServiceServicer_to_server, CatalogueRpc(catalogue, grants, entries)),
+                (add_ChangeServiceServicer_to_server, ChangeRpc(changes)),
                 (add_EntryServiceServicer_to_server, EntryRpc(entries)),
                 (add_SearchServiceServicer_to_server, SearchRpc(SearchService(store))),
                 (add_ApplicationServiceServicer_to_server, ApplicationRpc(applications)),
@@ -192,6 +197,7 @@ async def running(
                 partial(keep_clean, answering),
                 partial(keep_watch, watch, probe_seconds=settings.provider_probe_seconds),
                 deadlines.run,
+                quotas.keep_counted,
                 disputes.keep,
                 partial(keep_indexed, store),
             ],

@@ -3,11 +3,12 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from services.exchange.domain.change import Notice
 from services.exchange.domain.grant import Grant
 from services.exchange.domain.inquiry import KeptAnswer
 from services.exchange.domain.refusals import AnswerNotFound, GrantNotFound, ResourceNotFound
@@ -31,6 +32,7 @@ class Rows:
     grants: dict[str, tuple[Grant, datetime]] = field(default_factory=dict)
     answers: dict[str, tuple[KeptAnswer, datetime]] = field(default_factory=dict)
     counts: dict[tuple[str, date], int] = field(default_factory=dict)
+    notices: dict[tuple[str, str], Notice] = field(default_factory=dict)
 
     def copied(self) -> "Rows":
         """A copy to change: its entries are frozen."""
@@ -68,6 +70,17 @@ class MemoryTx:
     async def save_resource(self, resource: Resource, *, now: datetime, by: By = NOBODY) -> None:
         assert by is not None
         self.rows.resources[resource.code] = (resource, now)
+
+    async def grants_on(self, code: str, *, after: Grant | None, limit: int) -> Sequence[Grant]:
+        found = sorted((each for each, _ in self.rows.grants.values() if each.resource == code), key=_place)
+        return [each for each in found if not each.revoked and (after is None or _place(each) > _place(after))][:limit]
+
+    async def save_notices(self, notices: Sequence[Notice]) -> None:
+        self.rows.notices.update({(each.agency, each.change_id): each for each in notices})
+
+    async def count_calls(self, calls: Mapping[str, int], day: date) -> None:
+        for grant_id, number in calls.items():
+            self.rows.counts[grant_id, day] = self.rows.counts.get((grant_id, day), 0) + number
 
     async def find_grant(self, grant_id: str) -> Grant | None:
         found = self.rows.grants.get(grant_id)

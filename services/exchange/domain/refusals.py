@@ -129,6 +129,32 @@ class AnswerNotFound(NotFound):
     """There is no such answer, or its time is over."""
 
 
+class ChangeNotFound(NotFound):
+    """There is no such change, or it is another agency's."""
+
+
+class ChangeNotOpen(Refusal):
+    """The change was decided, or is in effect."""
+
+
+class ChangeOpenAlready(Refusal):
+    """A resource has one open change at a time: a second one would not know what it changes."""
+
+
+class NoticeNotFound(NotFound):
+    """There is no such notice in the agency's inbox."""
+
+
+class NoticeTooShort(Refusal):
+    """Somebody loses something, and would learn it too late."""
+
+
+class ReviewerNotIndependent(Refusal):
+    """Who proposes does not publish."""
+
+    code = Code.PERMISSION_DENIED
+
+
 class ResourceRetired(Refusal):
     """The provider no longer offers the resource; what the catalogue said of it stays readable."""
 

@@ -7,16 +7,14 @@ from typing import Any
 
 from google.protobuf.message import Message
 from tongban.events.v1 import steps_pb2
-from tongban.exchange.v1 import catalogue_events_pb2
 from tongban.exchange.v1 import exchange_events_pb2 as pb
 from tongban.gateway.v1.gateway_events_pb2 import StepRequested
 from tongban.gateway.v1.gateway_pb2 import STEP_KIND_FETCH
 
 from services.exchange.domain.grant import GrantChanged
 from services.exchange.domain.inquiry import StepAnswered, StepOutcome
-from services.exchange.domain.metadata import QualityRecorded
 from services.exchange.domain.resource import ResourceChanged
-from services.exchange.events import applications, corrections, providers
+from services.exchange.events import applications, catalogue, corrections, providers
 from services.exchange.events.corrections import CorrectionEvents
 from services.exchange.events.providers import ProviderEvents
 from services.exchange.service.rulebook import Rulebook
@@ -54,12 +52,11 @@ def encode(fact: object) -> Outgoing:
         case GrantChanged(grant_id, resource, grantee, revoked):
             message = pb.GrantChanged(grant_id=grant_id, resource=resource, grantee=grantee, revoked=revoked)
             return Outgoing(message, key=grant_id)
-        case QualityRecorded(resource, measure_date):
-            recorded = catalogue_events_pb2.QualityRecorded(resource=resource, measure_date=measure_date.isoformat())
-            return Outgoing(recorded, key=resource)
         case StepAnswered():
             return Outgoing(_step_answered(fact), key=fact.case_id, correlation=fact.case_id)
-    outgoing = applications.encoded(fact) or corrections.encoded(fact) or providers.encoded(fact)
+    outgoing = (
+        applications.encoded(fact) or catalogue.encoded(fact) or corrections.encoded(fact) or providers.encoded(fact)
+    )
     if outgoing is None:
         raise TypeError(f"{type(fact).__name__} is no fact of the exchange.")
     return outgoing

@@ -3,6 +3,7 @@
 
 from services.exchange.rpc.applications import ApplicationRpc
 from services.exchange.rpc.catalogue import CatalogueRpc
+from services.exchange.rpc.changes import ChangeRpc
 from services.exchange.rpc.connector import ConnectorRpc
 from services.exchange.rpc.corrections import CorrectionRpc
 from services.exchange.rpc.entries import EntryRpc
@@ -14,6 +15,7 @@ from services.exchange.rpc.search import SearchRpc
 __all__ = [
     "ApplicationRpc",
     "CatalogueRpc",
+    "ChangeRpc",
     "ConnectorRpc",
     "CorrectionRpc",
     "EntryRpc",

@@ -38,9 +38,9 @@ def values_to(values: Mapping[str, Scalar]) -> Struct:
     return wire
 
 
-def resource_from(wire: nouns.Resource) -> Resource:
-    """Read a resource; the domain checks what it says."""
-    kind = _KINDS.read(wire.adapter, "resource.adapter")
+def resource_from(wire: nouns.Resource, *, reached: bool = True) -> Resource:
+    """Read a resource; the domain checks what it says. `reached` False: how it is reached is not taken."""
+    kind = _KINDS.read(wire.adapter, "resource.adapter") if reached else AdapterKind.CONNECTOR
     return Resource(
         code=wire.code,
         name_zh=wire.name_zh,
@@ -50,7 +50,7 @@ def resource_from(wire: nouns.Resource) -> Resource:
         sharing_reason=wire.sharing_reason,
         fields=tuple(field_from(each, f"resource.fields[{index}]") for index, each in enumerate(wire.fields)),
         adapter=kind,
-        settings=read_settings(kind, MessageToDict(wire.adapter_settings)),
+        settings=read_settings(kind, MessageToDict(wire.adapter_settings) if reached else {}),
         timeout_ms=wire.timeout_ms,
         region=wire.region,
         metadata=metadata_from(wire.metadata),

@@ -3,13 +3,16 @@
 
 from dataclasses import replace
 
+from services.exchange.domain.change import NoticeState
 from services.exchange.domain.resource import Resource, ResourceChanged, check_resource
 from services.exchange.domain.settings import keep_secrets
-from services.exchange.domain.version import By
-from services.exchange.service.ports import Store
+from services.exchange.domain.version import By, differences
+from services.exchange.service.notices import losses, notify
+from services.exchange.service.ports import Store, Transaction
 from services.exchange.service.rulebook import Rulebook
 from services.kit.caller import Caller
 from services.kit.clock import Clock
+from services.kit.ids import derived_id
 from services.kit.paging import Page
 
 PAGE_SIZE = 50
@@ -39,8 +42,16 @@ class CatalogueService:
             after = replace(resource, revision=before.revision + 1 if before is not None else 1)
             await tx.save_resource(after, now=self._clock(), by=By(caller.label))
             await tx.record(ResourceChanged(after.code))
+            if before is not None and differences(before, after):
+                await self._notify(tx, before, after)
         self._rulebook.forget_resource(after.code)
         return after
+
+    async def _notify(self, tx: Transaction, before: Resource, after: Resource) -> None:
+        now = self._clock()
+        told, _ = await losses(tx, before, after, now=now)
+        change_id = derived_id("put", after.code, str(after.revision))
+        await notify(tx, told, change_id=change_id, after=after, state=NoticeState.IN_EFFECT, times=(now, now))
 
     async def get_resource(self, code: str, caller: Caller) -> Resource:
         """Read one resource. Raises ResourceNotFound."""

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta, timezone
-from typing import Any, Protocol
+from typing import Protocol
 
 from services.exchange.domain.metadata import QualityMeasure, QualityRecorded, check_quality
 from services.exchange.domain.refusals import ResourceNotOwned
@@ -37,8 +37,8 @@ class EntryTransaction(Protocol):
 class EntryStore(Protocol):
     """Versions and measures."""
 
-    def transaction(self) -> AbstractAsyncContextManager[Any]:
-        """Open a transaction, an EntryTransaction."""
+    def transaction(self) -> AbstractAsyncContextManager[EntryTransaction]:
+        """Open a transaction."""
 
     async def read_version(self, code: str, revision: int) -> Version:
         """Read one version. Raises ResourceNotFound."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Protocol, runtime_checkable
 
+from services.exchange.domain.change import Notice
 from services.exchange.domain.grant import Grant
 from services.exchange.domain.inquiry import Inquiry, KeptAnswer, Query
 from services.exchange.domain.resource import Resource
@@ -111,6 +112,15 @@ class Transaction(Protocol):
 
     async def save_resource(self, resource: Resource, *, now: datetime, by: By = NOBODY) -> None:
         """Write a resource, new or changed."""
+
+    async def grants_on(self, code: str, *, after: Grant | None, limit: int) -> Sequence[Grant]:
+        """Give grants on a resource in the order of their making, those that follow `after`."""
+
+    async def save_notices(self, notices: Sequence[Notice]) -> None:
+        """Put notices into inboxes; one that is there says what holds now."""
+
+    async def count_calls(self, calls: Mapping[str, int], day: date) -> None:
+        """Count calls under grants without a quota."""
 
     async def grant(self, grant_id: str) -> Grant:
         """Read a grant and lock it. Raises GrantNotFound."""

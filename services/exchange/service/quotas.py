@@ -13,6 +13,7 @@ Rates are kept by each process in a bucket per grant, which holds as many calls 
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -22,6 +23,7 @@ from services.exchange.domain.refusals import QuotaExceeded, RateExceeded
 from services.exchange.service.ports import Store, Transaction
 from services.kit.calendar import CHINA, dawn
 from services.kit.clock import Clock
+from services.kit.errors import Unavailable
 
 BLOCK_MAX = 1000
 BLOCK_SHARE = 20
@@ -30,6 +32,7 @@ GRANTS_MAX = 100_000
 OWN_MAX = 200_000
 """Residents whose questions are counted at a time; whoever asked longest ago begins anew."""
 _ONE_CALL = 1.0 - 1e-9  # What is gained in so many seconds may be a little less than it should.
+_WRITE_SECONDS = 10.0
 _REFUSED_SECONDS = 5.0  # For so long a used-up quota is refused without asking the database again.
 
 
@@ -76,12 +79,17 @@ class Quotas:
         self._monotonic = monotonic
         self._blocks = _Blocks()
         self._buckets: LRUCache[str, _Bucket] = LRUCache(GRANTS_MAX)
+        self._free: dict[str, int] = {}
         self._own_day = date.min
         self._own: dict[str, int] = {}
 
     async def take(self, grant_id: str, quota: int) -> None:
-        """Count one call, whatever comes of it; quota 0 never refuses. Raises QuotaExceeded, Unavailable."""
+        """Count one call, whatever comes of it; quota 0 never refuses, and is counted in memory until `keep_counted`.
+
+        Raises QuotaExceeded, Unavailable.
+        """
         if not quota:
+            self._free[grant_id] = self._free.get(grant_id, 0) + 1
             return
         now = self._clock().astimezone(CHINA)
         block = self._blocks.get(grant_id)
@@ -131,8 +139,28 @@ class Quotas:
         if taken > self._own_per_day:
             raise exceeded(now)
 
+    async def keep_counted(self) -> None:
+        """Write the calls under grants without a quota every ten seconds; what a killed process had not written is not counted."""
+        while True:
+            await asyncio.sleep(_WRITE_SECONDS)
+            with suppress(Unavailable):
+                await self._write_free()
+
+    async def _write_free(self) -> None:
+        free, self._free = self._free, {}
+        if not free:
+            return
+        try:
+            async with self._store.transaction() as tx:
+                await tx.count_calls(free, self._clock().astimezone(CHINA).date())
+        except Unavailable:
+            for grant_id, calls in free.items():
+                self._free[grant_id] = self._free.get(grant_id, 0) + calls
+            raise
+
     async def close(self) -> None:
-        """Give back what was counted ahead. Raises Unavailable."""
+        """Write what was counted, and give back what was counted ahead. Raises Unavailable."""
+        await self._write_free()
         blocks, self._blocks = self._blocks, _Blocks()
         held = [*blocks.spilled, *((grant_id, block) for grant_id, block in blocks.items() if block.left)]
         if held:

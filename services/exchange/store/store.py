@@ -10,6 +10,7 @@ from services.exchange.domain.refusals import AnswerNotFound
 from services.exchange.store import rows
 from services.exchange.store.applications import ApplicationReads
 from services.exchange.store.catalogue import CatalogueReads
+from services.exchange.store.changes import ChangeReads
 from services.exchange.store.corrections import CorrectionReads
 from services.exchange.store.grants import GrantReads
 from services.exchange.store.providers import ProviderReads
@@ -29,6 +30,7 @@ class ExchangeStore(
     CatalogueReads,
     SearchReads,
     ProviderReads,
+    ChangeReads,
     Store[ExchangeTx],
 ):
     """One database: catalogue, grants, counts, answers, and the kit's outbox, guard and ledger."""

@@ -9,6 +9,7 @@ from services.exchange.domain.inquiry import KeptAnswer
 from services.exchange.store import rows
 from services.exchange.store.applications import ApplicationRows
 from services.exchange.store.catalogue import CatalogueRows
+from services.exchange.store.changes import ChangeRows
 from services.exchange.store.corrections import CorrectionRows
 from services.exchange.store.grants import GrantRows
 from services.exchange.store.providers import ProviderRows
@@ -16,7 +17,7 @@ from services.exchange.store.tables import kept_answer
 from services.kit.store import Tx
 
 
-class ExchangeTx(ApplicationRows, CorrectionRows, GrantRows, CatalogueRows, ProviderRows, Tx):
+class ExchangeTx(ApplicationRows, CorrectionRows, GrantRows, CatalogueRows, ProviderRows, ChangeRows, Tx):
     """Rows of the exchange, beside the kit's guard, outbox and ledger."""
 
     async def keep_answer(self, answer: KeptAnswer, *, expire_time: datetime) -> None:

@@ -15,6 +15,7 @@ def upgrade() -> None:
     _grow_resource()
     _create_versions()
     _create_search()
+    _create_changes()
 
 
 def _grow_resource() -> None:
@@ -67,3 +68,42 @@ def _create_search() -> None:
         sa.Column("code", sa.String(64), primary_key=True),
         sqlite_with_rowid=False,
     )
+
+
+def _create_changes() -> None:
+    op.create_table(
+        "resource_change",
+        sa.Column("change_id", sa.String(36), primary_key=True),
+        sa.Column("open_code", sa.String(64), nullable=True, unique=True),
+        sa.Column("code", sa.String(64), nullable=False),
+        sa.Column("provider", sa.String(18), nullable=False),
+        sa.Column("body", Json, nullable=False),
+        sa.Column("base_revision", sa.BigInteger, nullable=False),
+        sa.Column("note", sa.String(500), nullable=False),
+        sa.Column("proposer", sa.String(120), nullable=False),
+        sa.Column("submit_time", UtcDateTime, nullable=False),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("review_note", sa.String(500), nullable=False),
+        sa.Column("urgent_basis", sa.String(500), nullable=False),
+        sa.Column("effect_time", UtcDateTime, nullable=True),
+    )
+    op.create_index("resource_change_by_time", "resource_change", ["submit_time", "change_id"])
+    op.create_index("resource_change_by_provider", "resource_change", ["provider", "submit_time", "change_id"])
+    op.create_index("resource_change_by_state", "resource_change", ["state", "submit_time", "change_id"])
+    op.create_table(
+        "change_notice",
+        sa.Column("agency", sa.String(18), primary_key=True),
+        sa.Column("change_id", sa.String(36), primary_key=True),
+        sa.Column("resource", sa.String(64), nullable=False),
+        sa.Column("to_revision", sa.BigInteger, nullable=False),
+        sa.Column("fields", Json, nullable=False),
+        sa.Column("verify_fields", Json, nullable=False),
+        sa.Column("questions", Json, nullable=False),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("urgent_basis", sa.String(500), nullable=False),
+        sa.Column("create_time", UtcDateTime, nullable=False),
+        sa.Column("effect_time", UtcDateTime, nullable=False),
+        sa.Column("acknowledge_time", UtcDateTime, nullable=True),
+    )
+    op.create_index("change_notice_by_time", "change_notice", ["agency", "create_time", "change_id"])
+    op.create_index("change_notice_by_change", "change_notice", ["change_id"])

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts of the catalogue: ids, states and days only."""
+
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from tongban.exchange.v1 import catalogue_events_pb2, changes_events_pb2, changes_pb2
+
+from services.exchange.domain.change import HoldersNotified, ResourceChangeMoved
+from services.exchange.domain.metadata import QualityRecorded
+from services.kit.envelope import Outgoing
+
+
+def encoded(fact: object) -> Outgoing | None:
+    """Put a fact of the catalogue into its message; None for others'."""
+    match fact:
+        case QualityRecorded(resource, measure_date):
+            recorded = catalogue_events_pb2.QualityRecorded(resource=resource, measure_date=measure_date.isoformat())
+            return Outgoing(recorded, key=resource)
+        case ResourceChangeMoved(change_id, resource, state, effect_time):
+            moved = changes_events_pb2.ResourceChangeMoved(
+                change_id=change_id,
+                resource=resource,
+                state=changes_pb2.ChangeState.Value(f"CHANGE_STATE_{state.name}"),
+                effect_time=None if effect_time is None else _moment(effect_time),
+            )
+            return Outgoing(moved, key=resource)
+        case HoldersNotified(change_id, resource, effect_time, agencies):
+            told = changes_events_pb2.HoldersNotified(
+                change_id=change_id, resource=resource, effect_time=_moment(effect_time), agencies=agencies
+            )
+            return Outgoing(told, key=resource)
+    return None
+
+
+def _moment(moment: datetime) -> Timestamp:
+    wire = Timestamp()
+    wire.FromDatetime(moment)
+    return wire
