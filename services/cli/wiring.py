@@ -148,7 +148,12 @@ class Wiring:
         if service == "identity":
             return {"issuer": self.ports.url}
         if service == "exchange":
-            return {"http_host": self.ports.host, "http_port": self.ports.grpc_of("xroad")}
+            return {
+                "http_host": self.ports.host,
+                "http_port": self.ports.grpc_of("xroad"),
+                "public_url": self.ports.url,
+                **({"drop": str(self.folder.city / "drop")} if self.options.sandbox else {}),
+            }
         return {}
 
     def _program(self, service: str, worker: int) -> Program:

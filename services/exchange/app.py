@@ -13,11 +13,14 @@ from tongban.exchange.v1.catalogue_service_pb2_grpc import add_EntryServiceServi
 from tongban.exchange.v1.changes_service_pb2_grpc import add_ChangeServiceServicer_to_server
 from tongban.exchange.v1.corrections_service_pb2_grpc import add_CorrectionServiceServicer_to_server
 from tongban.exchange.v1.grants_service_pb2_grpc import add_GrantServiceServicer_to_server
+from tongban.exchange.v1.opendata_service_pb2_grpc import add_OpenDataServiceServicer_to_server
 from tongban.exchange.v1.providers_service_pb2_grpc import add_ProviderServiceServicer_to_server
 from tongban.exchange.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
 from tongban.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 
 from services.exchange.adapters.kinds import adapters as known_adapters
+from services.exchange.adapters.opendata.dcat import DcatWriter
+from services.exchange.adapters.opendata.producer import ReleaseProducer
 from services.exchange.adapters.watched import watched
 from services.exchange.clients import MembersClient, PersonsClient, StepsClient
 from services.exchange.config import Settings
@@ -44,6 +47,7 @@ from services.exchange.rpc import (
     EntryRpc,
     ExchangeRpc,
     GrantRpc,
+    OpenDataRpc,
     ProviderRpc,
     SearchRpc,
 )
@@ -56,6 +60,8 @@ from services.exchange.service.corrections import ClaimService, Disputes, Recall
 from services.exchange.service.entries import EntryService
 from services.exchange.service.explaining import Explainer
 from services.exchange.service.grants import GrantService
+from services.exchange.service.opencatalogue import OpenCatalogue
+from services.exchange.service.opendata import OpenDataService
 from services.exchange.service.ports import Adapters, Persons, Steps
 from services.exchange.service.providers import Limits, Providers, Terms
 from services.exchange.service.providers.desk import ProviderDesk
@@ -181,6 +187,7 @@ async def running(
                 (doors.add_ConnectorServiceServicer_to_server, ConnectorRpc(hub, rulebook)),
                 (add_CorrectionServiceServicer_to_server, CorrectionRpc(claims, recalls)),
                 (add_ProviderServiceServicer_to_server, ProviderRpc(desk, watch)),
+                (add_OpenDataServiceServicer_to_server, _open_data(settings, runtime, store)),
                 (add_LedgerServiceServicer_to_server, LedgerRpc(store.ledger)),
             ],
             store=store,
@@ -207,6 +214,17 @@ async def running(
             http_mutual=True,
             ready={"grants": rulebook.ready},
         )
+
+
+def _open_data(settings: Settings, runtime: Runtime, store: ExchangeStore) -> OpenDataRpc:
+    catalogue = OpenCatalogue(
+        store,
+        MembersClient(runtime.peer("identity")),
+        DcatWriter(settings.public_url).write,
+        clock=runtime.clock,
+        monotonic=time.monotonic,
+    )
+    return OpenDataRpc(OpenDataService(store, ReleaseProducer(settings.drop), clock=runtime.clock), catalogue)
 
 
 def _xroad(

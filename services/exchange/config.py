@@ -15,6 +15,12 @@ class Settings(Common, frozen=True):
         default="127.0.0.1", description="Address of the X-Road door; loopback unless told otherwise."
     )
     http_port: int = Field(default=0, ge=0, le=65535, description="Port of the X-Road door; 0 takes a free one.")
+    public_url: str = Field(
+        default="http://127.0.0.1:8080",
+        pattern="^https?://[^ ?#]+$",
+        description="Base of the public door, by which the catalogue of open data names everything.",
+    )
+    drop: str = Field(default="", description="Folder in which providers drop files of open data; empty for none.")
     grants_age_seconds_max: float = Field(
         default=30,
         ge=3,

@@ -61,7 +61,7 @@ class SqlAdapter:
     """One statement, one row. A second row is an invalid answer: nobody could tell which one is meant."""
 
     def __init__(self, settings: SqlSettings) -> None:
-        self._engine = _open(settings.url)
+        self._engine = open_register(settings.url)
         self._streams = self._engine.dialect.name in {"sqlite", "postgresql"}
         self._statement = text(settings.statement if self._streams else _WRAPPED.format(settings.statement))
 
@@ -73,7 +73,7 @@ class SqlAdapter:
             rows = await self._rows(inquiry, _Limit())
         if len(rows) > 1:
             raise ProviderAnswerInvalid("The provider has more than one record of the subject.")
-        return {name: _plain(value) for name, value in rows[0].items()} if rows else None
+        return {name: plain(value) for name, value in rows[0].items()} if rows else None
 
     async def _rows_of_thread(self, inquiry: Inquiry) -> Sequence[RowMapping]:
         """SQLite runs in a thread, which can't be cancelled: its statement is told to end, and waited for."""
@@ -107,7 +107,8 @@ class SqlAdapter:
         await self._engine.dispose()
 
 
-def _open(given: str) -> AsyncEngine:
+def open_register(given: str) -> AsyncEngine:
+    """Open a provider's database for reading alone."""
     parsed = make_url(given)
     match parsed.get_backend_name():
         case "sqlite":
@@ -169,7 +170,7 @@ def _sqlite(path: str) -> AsyncEngine:
     return engine
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """Bring a column's value into a form that JSON has; what has none is left for the check of the answer to refuse."""
     if isinstance(value, datetime | date | clock_time):
         return value.isoformat()

@@ -32,7 +32,7 @@ class Subject:
 
     def __post_init__(self) -> None:
         """Refuse a person's number under the name of an organization's code: its leaf would miss the person."""
-        if self.kind is SubjectKind.USCC and (not _USCC.fullmatch(self.value) or _tells_a_person(self.value)):
+        if self.kind is SubjectKind.USCC and (not _USCC.fullmatch(self.value) or tells_a_person(self.value)):
             raise RequestInvalid(
                 "That is no unified social credit code.",
                 violations=[Violation("subject.uscc", "18 characters of GB 32100; a person is asked about by number.")],
@@ -104,7 +104,7 @@ class KeptAnswer:
     values: dict[str, Scalar] = field(repr=False)
 
 
-def _tells_a_person(code: str) -> bool:
+def tells_a_person(code: str) -> bool:
     """Whether a code reads as an identity number: a day of the calendar in its middle and the check of GB 11643."""
     if not _NUMBER.fullmatch(code):
         return False

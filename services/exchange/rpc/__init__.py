@@ -9,6 +9,7 @@ from services.exchange.rpc.corrections import CorrectionRpc
 from services.exchange.rpc.entries import EntryRpc
 from services.exchange.rpc.exchange import ExchangeRpc
 from services.exchange.rpc.explaining import GrantRpc
+from services.exchange.rpc.opendata import OpenDataRpc
 from services.exchange.rpc.providers import ProviderRpc
 from services.exchange.rpc.search import SearchRpc
 
@@ -21,6 +22,7 @@ __all__ = [
     "EntryRpc",
     "ExchangeRpc",
     "GrantRpc",
+    "OpenDataRpc",
     "ProviderRpc",
     "SearchRpc",
 ]

@@ -13,6 +13,7 @@ from services.exchange.store.catalogue import CatalogueReads
 from services.exchange.store.changes import ChangeReads
 from services.exchange.store.corrections import CorrectionReads
 from services.exchange.store.grants import GrantReads
+from services.exchange.store.opendata import OpenDataReads
 from services.exchange.store.providers import ProviderReads
 from services.exchange.store.search import SearchReads
 from services.exchange.store.tables import kept_answer, metadata
@@ -27,6 +28,7 @@ class ExchangeStore(
     CorrectionReads,
     GrantReads,
     NeighborReads,
+    OpenDataReads,
     CatalogueReads,
     SearchReads,
     ProviderReads,

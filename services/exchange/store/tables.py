@@ -32,6 +32,7 @@ resource = Table(
     Column("change_id", String(36), nullable=False),  # empty where an operator put it
     Column("index_version", SmallInteger, nullable=False),  # of the words that find it; see domain/words.py
     Index("resource_by_update", "update_time"),
+    Index("resource_by_provider", "provider", "code"),
     Index("resource_by_index_version", "index_version"),
 )
 
