@@ -9,8 +9,9 @@ from typing import Any
 
 from tongban.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub, add_LedgerServiceServicer_to_server
 
-from services.kit.caller import Caller, CallerKind
+from services.kit.caller import EVERY_RIGHT, Caller, CallerKind, acting_as
 from services.kit.clock import Clock, utc_now
+from services.kit.errors import Refusal, RemoteRefusal
 from services.kit.ledger.access import Access
 from services.kit.ledger.rpc import LedgerRpc
 from services.kit.ledger.witness import Witness
@@ -21,6 +22,7 @@ from tests.support.probe import Probe, opened
 LOG = "probe"
 AGENCY = Caller(CallerKind.AGENCY, HEALTH, actor=f"spiffe://tongban/agency/{HEALTH}")
 RESIDENT = Caller(CallerKind.CITIZEN, "subject-of-the-resident", actor="spiffe://tongban/service/gateway")
+CHIEF = Caller(CallerKind.OPERATOR, "operator-1", frozenset({EVERY_RIGHT}))
 OPERATOR = "spiffe://tongban/operator/operator-1"
 WITNESSES = (HEALTH, UNKNOWN)
 
@@ -64,3 +66,28 @@ async def watched(database: str, folder: Path, clock: Clock = utc_now) -> AsyncI
         async with mesh(folder / "door", doors=doors) as door, door.stack:
             door.fake.rights[BARRED] = (True, ("ledger.heads",))
             yield Watched(store, door, folder, clock)
+
+
+class InProcess:
+    """The ledger's doorway without a wire, asked as the operator or as the witness."""
+
+    def __init__(self, store: Probe, witness: str = "", certificate: bytes = b"") -> None:
+        self._rpc = LedgerRpc(store.ledger)
+        self._witness = witness
+        self._certificate = certificate
+        self.service = LOG
+
+    def stub(self, _stub: object) -> LedgerRpc:
+        return self._rpc
+
+    async def call(self, method: Any, request: Any, **_: object) -> Any:
+        asks = method.__name__ in {"CosignHead", "ReportFork"}
+        caller = Caller(CallerKind.AGENCY, self._witness, actor=self._witness) if asks else CHIEF
+        with acting_as(caller):
+            try:
+                return await method(request, self)
+            except Refusal as refusal:
+                raise RemoteRefusal(refusal.message, code=refusal.code, reason=refusal.reason) from refusal
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return {"x509_pem_cert": [self._certificate]}

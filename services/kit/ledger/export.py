@@ -76,7 +76,9 @@ async def archive(
         path = folder / f"{begin:012d}-{begin + leaves:012d}{files.SEGMENT_SUFFIX}"
         if not path.exists():
             await _segment(peer, path, begin, leaves, key)
-        dropped = drop and begin + leaves > told.archived_below and await _dropped(peer, path, begin, leaves)
+        wanted = drop and begin >= told.archived_below
+        dropped = wanted and await _dropped(peer, path, begin, leaves)
+        drop = drop and (dropped or not wanted)  # what follows one that is too young is younger
         yield Archived(path, leaves, dropped)
 
 

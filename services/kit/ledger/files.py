@@ -3,6 +3,7 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -61,7 +62,7 @@ def _lines(path: Path, found: Callable[[str], None]) -> Iterator[tuple[int, str]
             gzip.open(path, "rt", encoding="utf-8") if path.name.endswith(".gz") else path.open(encoding="utf-8"),
         ) as lines:
             yield from enumerate(lines, start=1)
-    except (OSError, EOFError, UnicodeDecodeError):
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error):
         found(f"{path.name} can't be read to its end.")
 
 
