@@ -15,7 +15,14 @@ from tongban.gateway.v1.gateway_service_pb2_grpc import (
 )
 from tongban.identity.v1.identity_events_pb2 import AgencyChanged
 
-from services.gateway.clients import CorrectionsClient, ExchangeClient, IdentityClient, LedgerClient, LicensesClient
+from services.gateway.clients import (
+    CorrectionsClient,
+    ExchangeClient,
+    IdentityClient,
+    LedgerClient,
+    LicensesClient,
+    NamesClient,
+)
 from services.gateway.config import Settings
 from services.gateway.console.routes import LARGER_BODIES, console_routes
 from services.gateway.console.store import TraceStore
@@ -71,7 +78,11 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
             Sources(
                 identity,
                 LicensesClient(runtime.peer("licenses"), workflows),
-                LedgerClient({log: runtime.peer(log) for log in OWNERS}, workflows),
+                LedgerClient(
+                    {log: runtime.peer(log) for log in OWNERS},
+                    workflows,
+                    NamesClient(runtime.peer("identity"), runtime.peer("exchange")),
+                ),
                 CorrectionsClient(runtime.peer("exchange"), workflows),
             ),
             poll_seconds=settings.poll_seconds,

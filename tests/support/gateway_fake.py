@@ -14,6 +14,7 @@ from services.gateway.service import (
     AccessPage,
     AccessView,
     AgencyView,
+    AskerView,
     CaseStatus,
     CaseSummary,
     CaseTrace,
@@ -25,17 +26,20 @@ from services.gateway.service import (
     DeleteDraft,
     DisputeValue,
     FieldView,
+    ForkView,
     GatewayService,
     HeadView,
     JwksView,
     LicenseView,
     MatterView,
+    NarrowAccesses,
     PersonaView,
     ProofView,
     SubmitCase,
     Text,
     TimelineEntry,
     TokenView,
+    WithheldView,
 )
 from services.kit.caller import CallerKind, current_caller
 from services.kit.errors import Code, NotFound, Refusal, RequestInvalid, VersionConflict, Violation
@@ -109,6 +113,7 @@ class FakeGateway(GatewayService):
         self.news = asyncio.Condition()
         self.broken: BaseException | None = None
         self.personas_asked = 0
+        self.narrowed: list[NarrowAccesses] = []
         self.disputes: dict[tuple[str, str], DisputeValue] = {}
 
     def _check(self) -> None:
@@ -295,9 +300,37 @@ class FakeGateway(GatewayService):
         found = await self.correction(correction_id)
         return dataclasses.replace(found, state="withdrawn", due=None, derivation=())
 
-    async def accesses(self, *, page_size: int = 0, page_token: str = "") -> AccessPage:  # noqa: ARG002
+    async def accesses(
+        self,
+        narrow: NarrowAccesses | None = None,
+        *,
+        page_size: int = 0,  # noqa: ARG002
+        page_token: str = "",  # noqa: ARG002
+    ) -> AccessPage:
         self._check()
-        return AccessPage(rows=(ACCESS,), next_token="", missing=("exchange",))
+        self.narrowed.append(narrow or NarrowAccesses())
+        return AccessPage(rows=(ACCESS, HIDDEN), next_token="", missing=("exchange",), total=2, hidden=1)
+
+    async def access(self, log: str, index: int) -> AccessView:
+        self._check()
+        if (log, index) != (ACCESS.log, ACCESS.index):
+            raise NotFound("There is no such leaf about the caller.")
+        return ACCESS
+
+    async def usages(self, narrow: NarrowAccesses) -> tuple[AccessView, ...]:
+        self._check()
+        self.narrowed.append(narrow)
+        return tuple(dataclasses.replace(ACCESS, index=index) for index in range(5, 0, -1))
+
+    async def accesses_since(self) -> datetime | None:
+        self._check()
+        return NOW
+
+    async def forks(self) -> tuple[ForkView, ...]:
+        self._check()
+        return (
+            ForkView("ab" * 32, "licenses", "forked", "spiffe://tongban/agency/11990100000001011X", NOW, "e30.e30.s"),
+        )
 
     async def ledger_keys(self) -> Mapping[str, Mapping[str, str]]:
         self._check()
@@ -385,17 +418,35 @@ ACCESS = AccessView(
     index=7,
     time=NOW,
     operation="identity.verify",
+    operation_name=Text("身份核验", "Verification of identity"),
     actor="spiffe://tongban/service/gateway",
     caller="service:gateway",
+    asked_by=AskerView("service", Text("平台服务", "The platform"), None),
     on_behalf_of=HOSPITAL,
     purpose="birth",
+    purpose_name=Text("新生儿出生", "Birth of a child"),
     basis="PIPL art. 13(1)(3)",
     resource="",
+    resource_name=None,
     fields=("name",),
+    field_names=(Text("姓名", "Name"),),
     case_id="",
     outcome="answered",
+    outcome_name=Text("已答复", "Answered"),
     body=_BODY,
     leaf_hash=hashlib.sha256(b"\x00" + _BODY).digest(),
     path=(b"\x01" * 32,),
     head=HeadView(log="identity", tree_size=8, root_hash=b"\x02" * 32, signed=NOW, jws="e30.e30.sig"),
+)
+HIDDEN = dataclasses.replace(
+    ACCESS,
+    index=5,
+    time=None,
+    operation="",
+    asked_by=None,
+    on_behalf_of=None,
+    fields=(),
+    field_names=(),
+    body=b"",
+    withheld=WithheldView("hidden", "0b6b1f2e-1f5e-4f0e-9a55-6f3e1f6a7c13", NOW),
 )

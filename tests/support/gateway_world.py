@@ -19,7 +19,16 @@ from services.gateway.service.resident import Sources
 from services.gateway.service.steps import StepDesk
 from services.gateway.service.tasks import TaskDesk
 from services.gateway.service.timers import TimerDesk
-from services.gateway.service.views import AccessView, JwksView, LicenseView, PersonaView, TokenView
+from services.gateway.service.views import (
+    AccessView,
+    ForkView,
+    JwksView,
+    LicenseView,
+    NarrowAccesses,
+    OwnLeaves,
+    PersonaView,
+    TokenView,
+)
 from services.gateway.workflows import Workflows
 from services.kit.caller import Caller, CallerKind
 from services.kit.errors import NotFound
@@ -121,8 +130,17 @@ class NoCorrections:
 class NoLedgers:
     """None."""
 
-    async def own_leaves(self, log: str, page_size: int, page_token: str) -> Page[AccessView]:  # noqa: ARG002 - the port's words
-        return Page(())
+    async def own_leaves(self, log: str, narrow: NarrowAccesses, page_size: int, page_token: str) -> OwnLeaves:  # noqa: ARG002 - the port's words
+        return OwnLeaves((), "", 0, 0)
+
+    async def own_leaf(self, log: str, index: int) -> AccessView:  # noqa: ARG002 - the port's words
+        raise NotFound("There is no such leaf.")
+
+    async def since(self, log: str) -> datetime | None:  # noqa: ARG002 - the port's words
+        return None
+
+    async def forks(self, log: str) -> tuple[ForkView, ...]:  # noqa: ARG002 - the port's words
+        return ()
 
     async def public_key(self, log: str) -> Mapping[str, str]:  # noqa: ARG002 - the port's words
         return {}

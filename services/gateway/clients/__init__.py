@@ -6,5 +6,6 @@ from services.gateway.clients.exchange import ExchangeClient
 from services.gateway.clients.identity import IdentityClient
 from services.gateway.clients.ledgers import LedgerClient
 from services.gateway.clients.licenses import LicensesClient
+from services.gateway.clients.names import NamesClient
 
-__all__ = ["CorrectionsClient", "ExchangeClient", "IdentityClient", "LedgerClient", "LicensesClient"]
+__all__ = ["CorrectionsClient", "ExchangeClient", "IdentityClient", "LedgerClient", "LicensesClient", "NamesClient"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the gateway says no to."""
 
-from services.kit.errors import Code, Refusal
+from services.kit.errors import Code, Refusal, RequestInvalid
 
 
 class MatterNotFound(Refusal):
@@ -108,3 +108,7 @@ class SandboxOff(Refusal):
     """Made-up accounts exist only in a sandbox."""
 
     code = Code.NOT_FOUND
+
+
+class TooManyAccesses(RequestInvalid):
+    """More accesses than can be counted at once: ask for a shorter time."""

@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
-from services.gateway.rest import accesses, case_events, cases, corrections, health, licenses, matters, oauth
+from services.gateway.rest import (
+    accesses,
+    case_events,
+    cases,
+    corrections,
+    data_tracker,
+    health,
+    licenses,
+    matters,
+    oauth,
+)
 from services.gateway.rest import sandbox as sandbox_room
 from services.gateway.rest.docs import add_docs
 from services.gateway.rest.door import Door, Ready, Verifier
@@ -69,9 +79,21 @@ def build_app(
         BoundedBodies, bytes_max=limits.body_bytes_max, seconds_max=limits.body_seconds_max, larger=larger_bodies
     )
     app.add_middleware(Watch, telemetry=telemetry, limits=limits, sample_ratio=sample_ratio)
-    for room in (matters, cases, case_events, licenses, accesses, corrections, sandbox_room, oauth, health):
+    for room in (
+        matters,
+        cases,
+        case_events,
+        licenses,
+        accesses,
+        data_tracker,
+        corrections,
+        sandbox_room,
+        oauth,
+        health,
+    ):
         app.include_router(room.router)
     app.include_router(accesses.public)
+    app.include_router(data_tracker.public)
     add_refusals(app)
     add_docs(app)
     app.router.routes.extend(console)

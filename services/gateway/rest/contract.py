@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the routes describe themselves: error answers, headers, and the route class that keeps the media type."""
 
+import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import Header, Query, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from pydantic import AwareDatetime, BeforeValidator
 from starlette.exceptions import HTTPException
 
 from services.kit.errors import RequestInvalid, Violation
@@ -25,6 +28,7 @@ _DESCRIPTIONS = {
     503: "A part of the service does not answer just now; Retry-After tells when to come again.",
     504: "A part of the service did not answer in time.",
 }
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}")
 _ALWAYS = (400, 429, 500, 503, 504)
 _RETRY = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 _CHALLENGE = {"WWW-Authenticate": {"description": "How to authenticate (RFC 6750).", "schema": {"type": "string"}}}
@@ -63,7 +67,7 @@ class JsonRoute(APIRoute):
         """Put the checks in front of the handler."""
         handle = super().get_route_handler()
         takes_body = self.body_field is not None
-        known = {parameter.alias for parameter in self.dependant.query_params}
+        known = _queries(self.dependant)
 
         async def checked(request: Request) -> Response:
             names = [name for name, _ in request.query_params.multi_items()]
@@ -75,6 +79,12 @@ class JsonRoute(APIRoute):
             return await handle(request)
 
         return checked
+
+
+def _queries(dependant: Dependant) -> set[str]:
+    """The names of a route's query parameters, those of what it depends on among them."""
+    own = {parameter.alias for parameter in dependant.query_params}
+    return own.union(*(_queries(each) for each in dependant.dependencies))
 
 
 def _parameters_invalid(names: Sequence[str], known: set[str]) -> RequestInvalid:
@@ -98,6 +108,17 @@ IdempotencyKey = Annotated[
         examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
     ),
 ]
+
+
+def _rfc3339(value: object) -> object:
+    """Text alone: a number would be taken for seconds."""
+    if isinstance(value, str) and not _MOMENT.match(value):
+        raise ValueError("Must be a moment as RFC 3339 writes it.")
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
+"""A moment in a query, RFC 3339."""
 PageSize = Annotated[int, Query(ge=1, le=200, description="Rows at most.")]
 PageToken = Annotated[
     str, Query(max_length=1000, description="`next_page_token` of the page before; empty for the first.")

@@ -4,14 +4,18 @@
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
+from services.gateway.domain.refusals import TooManyAccesses
 from services.gateway.service.ports import LedgerSource
-from services.gateway.service.views import AccessPage, AccessView
+from services.gateway.service.views import AccessPage, AccessView, NarrowAccesses
 from services.kit.errors import PageTokenInvalid, RemoteFailure, Unavailable
 from services.kit.paging import decode_token, encode_token
 
 LOGS = ("identity", "licenses", "exchange")
 _LOOKS_MAX = 20
+_USAGES_PAGE = 200
+USAGES_MAX = 10_000
 
 
 class _Cursor:
@@ -26,12 +30,15 @@ class _Cursor:
         self.rows: deque[AccessView] = deque()
         self.ended = False
         self.missing = False
+        self.total = 0
+        self.hidden = 0
         self._token = token
         self._next: str | None = token
         self._below = below
         self._looks = 0
+        self._time = datetime.max.replace(tzinfo=UTC)
 
-    async def fill(self, source: LedgerSource, page_size: int) -> None:
+    async def fill(self, source: LedgerSource, narrow: NarrowAccesses, page_size: int) -> None:
         """Have at least one row, or know that there is none."""
         while not self.rows and not self.ended:
             if self._next is None or self._looks >= _LOOKS_MAX:
@@ -39,10 +46,11 @@ class _Cursor:
                 return
             self._looks += 1
             try:
-                page = await source.own_leaves(self.log, page_size, self._next)
+                page = await source.own_leaves(self.log, narrow, page_size, self._next)
             except (Unavailable, RemoteFailure):
                 self.missing = self.ended = True
                 return
+            self.total, self.hidden = page.total, page.hidden
             self._token = self._next
             self._next = page.next_token or None
             self.rows.extend(row for row in page.rows if self._below < 0 or row.index < self._below)
@@ -51,7 +59,13 @@ class _Cursor:
         """The newest row that was not given yet."""
         row = self.rows.popleft()
         self._below = row.index
+        self._time = row.time or self._time
         return row
+
+    @property
+    def newest(self) -> datetime:
+        """When the next row was made; one whose time is withheld comes right after the row before it in its ledger."""
+        return self.rows[0].time or self._time
 
     @property
     def state(self) -> Mapping[str, str | int]:
@@ -64,7 +78,7 @@ class _Cursor:
         return bool(self.rows) or self._next is not None or self.missing
 
 
-async def merged(source: LedgerSource, page_size: int, page_token: str) -> AccessPage:
+async def merged(source: LedgerSource, narrow: NarrowAccesses, page_size: int, page_token: str) -> AccessPage:
     """One page. A ledger that does not answer is named, and asked again for the next page.
 
     Raises:
@@ -75,18 +89,19 @@ async def merged(source: LedgerSource, page_size: int, page_token: str) -> Acces
     cursors = [_cursor(log, before) for log in LOGS]
     rows: list[AccessView] = []
     while len(rows) < page_size:
-        await asyncio.gather(*(cursor.fill(source, page_size) for cursor in cursors))
+        await asyncio.gather(*(cursor.fill(source, narrow, page_size) for cursor in cursors))
         ready = [cursor for cursor in cursors if cursor.rows]
         if not ready:
             break
-        rows.append(max(ready, key=lambda cursor: (cursor.rows[0].time, cursor.log)).take())
+        rows.append(max(ready, key=lambda cursor: (cursor.newest, cursor.log)).take())
     missing = tuple(cursor.log for cursor in cursors if cursor.missing)
     if len(missing) == len(LOGS):
         raise Unavailable("No ledger answers.", retry_after_seconds=1)
     token = ""
-    if rows and any(cursor.more for cursor in cursors if not cursor.missing):
+    if any(cursor.more for cursor in cursors if not cursor.missing):
         token = encode_token(**{name: value for cursor in cursors for name, value in cursor.state.items()})
-    return AccessPage(tuple(rows), token, missing)
+    total, hidden = sum(cursor.total for cursor in cursors), sum(cursor.hidden for cursor in cursors)
+    return AccessPage(tuple(rows), token, missing, total, hidden)
 
 
 def _cursor(log: str, before: Mapping[str, str | int]) -> _Cursor:
@@ -94,3 +109,34 @@ def _cursor(log: str, before: Mapping[str, str | int]) -> _Cursor:
     if not isinstance(token, str) or not isinstance(below, int):
         raise PageTokenInvalid("The page token is not one of ours.")
     return _Cursor(log, token, below)
+
+
+async def usages(source: LedgerSource, narrow: NarrowAccesses) -> tuple[AccessView, ...]:
+    """Every access that can be read, newest first.
+
+    Raises:
+        TooManyAccesses: more than anybody looks through at once.
+        Unavailable: a ledger does not answer; a count of some would be a wrong count.
+    """
+
+    async def of(log: str) -> list[AccessView]:
+        rows: list[AccessView] = []
+        token = ""
+        while True:
+            page = await source.own_leaves(log, narrow, _USAGES_PAGE, token)
+            rows += [row for row in page.rows if row.withheld is None]
+            token = page.next_token
+            if not token:
+                return rows
+            if len(rows) > USAGES_MAX:
+                raise TooManyAccesses(
+                    "There are more accesses than can be counted here.", remedy="Ask for a shorter time."
+                )
+
+    found = await asyncio.gather(*(of(log) for log in LOGS))
+    return tuple(sorted((row for rows in found for row in rows), key=_place, reverse=True))
+
+
+def _place(row: AccessView) -> tuple[datetime, str, int]:
+    assert row.time is not None, "only one that is withheld has none"
+    return row.time, row.log, row.index

@@ -15,7 +15,16 @@ from services.gateway.domain.expressions import Scalar
 from services.gateway.domain.history import CaseOpened, Event
 from services.gateway.domain.plan import Plan
 from services.gateway.domain.values import StepInput
-from services.gateway.service.views import AccessView, JwksView, LicenseView, PersonaView, TokenView
+from services.gateway.service.views import (
+    AccessView,
+    ForkView,
+    JwksView,
+    LicenseView,
+    NarrowAccesses,
+    OwnLeaves,
+    PersonaView,
+    TokenView,
+)
 from services.kit.paging import Page
 from services.kit.text import Text
 
@@ -269,8 +278,17 @@ class LicensesSource(Protocol):
 class LedgerSource(Protocol):
     """The ledgers, in the gateway's words. Raises Refusal or Unavailable."""
 
-    async def own_leaves(self, log: str, page_size: int, page_token: str) -> Page[AccessView]:
-        """Leaves about the caller in one ledger, newest first."""
+    async def own_leaves(self, log: str, narrow: NarrowAccesses, page_size: int, page_token: str) -> OwnLeaves:
+        """Leaves about the caller in one ledger, newest first. A page of a narrowed list may be empty and have a next one."""
+
+    async def own_leaf(self, log: str, index: int) -> AccessView:
+        """One leaf about the caller."""
+
+    async def since(self, log: str) -> datetime | None:
+        """When the oldest entry was made that can still be read; None for none. Needs no caller."""
+
+    async def forks(self, log: str) -> tuple[ForkView, ...]:
+        """What witnesses told one ledger about it or another. Needs no caller."""
 
     async def public_key(self, log: str) -> Mapping[str, str]:
         """The JWK that verifies the heads of one ledger. Needs no caller."""

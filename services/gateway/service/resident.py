@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from services.gateway.domain.case import fold
 from services.gateway.domain.refusals import CaseNotFound, SandboxOff
-from services.gateway.service.accesses import LOGS, merged
+from services.gateway.service.accesses import LOGS, merged, usages
 from services.gateway.service.bell import case_key
 from services.gateway.service.commands import ChangeAnswers, CreateCase, DeleteDraft, SubmitCase
 from services.gateway.service.corrections import CorrectionSource, CorrectionSummary, CorrectionView, DisputeValue
@@ -18,18 +18,21 @@ from services.gateway.service.ports import CaseFile, IdentitySource, LedgerSourc
 from services.gateway.service.present import case_summary, case_trace, case_view, matter_view, timeline_entry
 from services.gateway.service.views import (
     AccessPage,
+    AccessView,
     CaseSummary,
     CaseTrace,
     CaseView,
+    ForkView,
     JwksView,
     LicenseView,
     MatterView,
+    NarrowAccesses,
     PersonaView,
     TimelineEntry,
     TokenView,
 )
 from services.kit.caller import CallerKind, current_caller
-from services.kit.errors import PageTokenInvalid
+from services.kit.errors import PageTokenInvalid, Unavailable
 from services.kit.paging import Page, decode_token, encode_token
 
 PAGE_DEFAULT = 50
@@ -187,10 +190,36 @@ class GatewayService:
         citizen()
         return await self._sources.corrections.withdraw(correction_id, idempotency_key)
 
-    async def accesses(self, *, page_size: int = 0, page_token: str = "") -> AccessPage:
+    async def accesses(
+        self, narrow: NarrowAccesses | None = None, *, page_size: int = 0, page_token: str = ""
+    ) -> AccessPage:
         """Who used my data: the three ledgers merged, newest first, each leaf with its proof."""
         citizen()
-        return await merged(self._sources.ledgers, _page_size(page_size), page_token)
+        return await merged(self._sources.ledgers, narrow or NarrowAccesses(), _page_size(page_size), page_token)
+
+    async def access(self, log: str, index: int) -> AccessView:
+        """One of them, under a head that witnesses have signed where there is one. NOT_FOUND for another's."""
+        citizen()
+        return await self._sources.ledgers.own_leaf(log, index)
+
+    async def usages(self, narrow: NarrowAccesses) -> tuple[AccessView, ...]:
+        """All of them that can be read, newest first, for a door that counts them. TOO_MANY_ACCESSES, Unavailable."""
+        citizen()
+        return await usages(self._sources.ledgers, narrow)
+
+    async def accesses_since(self) -> datetime | None:
+        """Since when accesses are kept, None where there are none yet. Needs no caller."""
+        found = await asyncio.gather(*(self._sources.ledgers.since(log) for log in LOGS))
+        return min((each for each in found if each is not None), default=None)
+
+    async def forks(self) -> tuple[ForkView, ...]:
+        """What witnesses found, newest first: each ledger shows what was found in any, so that none can hide it. Needs no caller."""
+        found = await asyncio.gather(*(self._sources.ledgers.forks(log) for log in LOGS), return_exceptions=True)
+        pages = [each for each in found if not isinstance(each, BaseException)]
+        if not pages:
+            raise Unavailable("No ledger answers.", retry_after_seconds=1)
+        known = {one.evidence_id: one for page in pages for one in page}
+        return tuple(sorted(known.values(), key=lambda one: one.found, reverse=True))
 
     async def ledger_keys(self) -> Mapping[str, Mapping[str, str]]:
         """The public key (JWK) of each ledger, for whoever checks a proof. Needs no caller."""

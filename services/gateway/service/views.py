@@ -238,28 +238,65 @@ class LicenseView:
 
 
 @dataclass(frozen=True, slots=True)
+class NarrowAccesses:
+    """Which accesses are wanted; empty doesn't narrow."""
+
+    from_time: datetime | None = None
+    to_time: datetime | None = None
+    agency: str = ""
+    resource: str = ""
+    purpose: str = ""
+    outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AskerView:
+    """Who asked: `self`, or the kind of caller; a department with its name."""
+
+    kind: str
+    name: Text
+    agency: AgencyView | None
+
+
+@dataclass(frozen=True, slots=True)
+class WithheldView:
+    """Why an entry's content is not shown: `hidden` by an order, until `ends` where that may be told, or `archived`."""
+
+    reason: str
+    order_id: str
+    ends: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class AccessView:
-    """One use of the caller's personal data, with everything needed to prove it offline."""
+    """One use of the caller's personal data, with everything needed to prove it offline; one that is withheld has its proof alone."""
 
     log: str
     """The ledger: `identity`, `licenses` or `exchange`."""
     index: int
-    time: datetime
+    time: datetime | None
     operation: str
+    operation_name: Text
     actor: str
     caller: str
+    asked_by: AskerView | None
     on_behalf_of: AgencyView | None
     purpose: str
+    purpose_name: Text
     basis: str
     resource: str
+    resource_name: Text | None
     fields: tuple[str, ...]
+    field_names: tuple[Text, ...]
     case_id: str
     outcome: str
+    outcome_name: Text
     body: bytes
-    """The hashed bytes, exactly."""
+    """The hashed bytes, exactly; empty where they are withheld."""
     leaf_hash: bytes
     path: tuple[bytes, ...]
     head: "HeadView"
+    withheld: WithheldView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,15 +308,48 @@ class HeadView:
     root_hash: bytes
     signed: datetime
     jws: str
+    cosignatures: tuple["CosignatureView", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CosignatureView:
+    """What a witness said to a head."""
+
+    witness: str
+    jws: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLeaves:
+    """Some leaves of one ledger, newest first, and how many there are in it about the caller, hidden ones among them."""
+
+    rows: tuple[AccessView, ...]
+    next_token: str
+    total: int
+    hidden: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForkView:
+    """A witness's evidence that a ledger is not what it was."""
+
+    evidence_id: str
+    log: str
+    kind: str
+    witness: str
+    found: datetime
+    jws: str
 
 
 @dataclass(frozen=True, slots=True)
 class AccessPage:
-    """Accesses, newest first. A ledger that does not answer is named: the list is then not complete, and says so."""
+    """Accesses, newest first, and how many there are. A ledger that does not answer is named: the list is then not complete, and says so."""
 
     rows: tuple[AccessView, ...]
     next_token: str
     missing: tuple[str, ...]
+    total: int = 0
+    hidden: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,11 +104,11 @@ async def test_bodies_are_dropped_when_their_time_is_over_and_every_proof_stays(
     page = await store.ledger.own.page("me", page_size=200)
     assert page.total == COUNT
     # offline, with nothing of ours running: export and segments together are whole
-    path = await exported(store, tmp_path)
-    alone = verify_export(path)
+    file = await exported(store, tmp_path)
+    alone = verify_export(file)
     assert alone.bare == 512
     assert not alone.holds
-    together = verify_export(path, *sorted((tmp_path / "probe").iterdir()), subject=name)
+    together = verify_export(file, *sorted((tmp_path / "probe").iterdir()), subject=name)
     assert together.holds, together.findings
     assert (together.leaves, together.segments, together.about, together.bare) == (later.tree_size, 2, COUNT, 0)
 

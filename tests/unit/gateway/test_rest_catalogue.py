@@ -92,6 +92,8 @@ async def test_the_contract_is_valid_and_every_operation_is_described() -> None:
             ("get", "/api/v1/licenses"),
             ("get", "/api/v1/licenses/{license_id}"),
             ("get", "/api/v1/accesses"),
+            ("get", "/api/v1/accesses/{log}/{index}"),
+            ("get", "/data-tracker/v2/findUsage"),
             ("get", "/api/v1/corrections"),
             ("post", "/api/v1/corrections"),
             ("get", "/api/v1/corrections/{correction_id}"),
