@@ -51,6 +51,13 @@ async def test_a_wrong_value_is_disputed_confirmed_and_called_back(system: Syste
             foreign = await father.send("GET", f"/api/v1/corrections/{opened['correction_id']}")
             assert (foreign.status_code, foreign.json()["reason"]) == (404, "CORRECTION_NOT_FOUND")
 
+        meanwhile = await mother.create("birth", {})
+        shown = {each["name"]: each["disputed"] for each in meanwhile["prefilled"]}
+        assert (shown["father_name"], shown["father_number"], shown["mother_name"]) == (True, False, False)
+        served = await mother.send("PATCH", f"/api/v1/cases/{meanwhile['id']}", {"answers": {"father_name": RIGHT}})
+        assert served.status_code == 200, served.text
+        await mother.send("DELETE", f"/api/v1/cases/{meanwhile['id']}")
+
         wanted = pb.GetCorrectionRequest(correction_id=opened["correction_id"])
         seen = (await asked(system, CIVIL_AFFAIRS, "GetCorrection", wanted)).correction
         assert (seen.claimed, len(seen.subject_key)) == (RIGHT, 18)

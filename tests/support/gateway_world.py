@@ -86,12 +86,13 @@ class StubExchange:
 
     values: Mapping[str, Scalar] = field(default_factory=dict)
     trouble: Exception | None = None
+    disputed: frozenset[str] = frozenset()
     answers: dict[str, Mapping[str, Scalar]] = field(default_factory=dict)
     questions: list[Question] = field(default_factory=list)
 
     async def ask(self, question: Question) -> SourceAnswer:
         self.questions.append(question)
-        return SourceAnswer("11990100000001054B", _or_trouble(self.values, self.trouble))
+        return SourceAnswer("11990100000001054B", _or_trouble(self.values, self.trouble), self.disputed)
 
     async def answer(self, answer_id: str) -> Mapping[str, Scalar]:
         if self.trouble is not None:

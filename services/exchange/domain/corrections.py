@@ -83,6 +83,10 @@ class Claim:
     proofs: tuple[Proof, ...] = field(repr=False)
 
 
+SEALED = Claim("", "", "", "", "", ())
+"""Stands where the words were not opened, because a list shows none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Correction:
     """One disputed value. `claimant` is `agency:<USCC>` or `citizen:<pseudonym>`, `subject` the ledger's pseudonym."""

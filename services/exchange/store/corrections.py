@@ -3,7 +3,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from services.exchange.domain.corrections import (
+    SEALED,
     Claim,
     Correction,
     CorrectionState,
@@ -51,6 +52,7 @@ from services.kit.paging import Page, decode_token, encode_token
 from services.kit.store import Store, Tx, UtcDateTime
 
 _OPEN = text("state = 'open'")
+_LATE = text("late")
 _UNACKNOWLEDGED = text("acknowledge_time IS NULL")
 
 correction = Table(
@@ -76,6 +78,9 @@ correction = Table(
     Column("update_time", UtcDateTime, nullable=False),
     Index("correction_by_claimant", "claimant", "open_time", "correction_id"),
     Index("correction_by_provider", "provider", "open_time", "correction_id"),
+    Index("correction_by_provider_state", "provider", "state", "open_time", "correction_id"),
+    Index("correction_by_state", "state", "open_time", "correction_id"),
+    Index("correction_late", "open_time", "correction_id", sqlite_where=text("late = 1"), postgresql_where=_LATE),
     Index("correction_by_time", "open_time", "correction_id"),
     Index("correction_by_update", "update_time"),
     Index(
@@ -118,6 +123,7 @@ _DUE_ANSWER = and_(deadline.c.kind == ANSWER, deadline.c.owner == correction.c.c
 _DUE_ACKNOWLEDGE = and_(
     deadline.c.kind == ACKNOWLEDGE, deadline.c.owner == recall.c.correction_id + ":" + recall.c.agency
 )
+_WITHOUT_WORDS = [column for column in correction.c if column.name not in {"claim", "explanation"}]
 _COUNTS = (
     select(func.count()).where(recall.c.correction_id == correction.c.correction_id).scalar_subquery(),
     select(func.count(recall.c.acknowledge_time))
@@ -191,10 +197,10 @@ class CorrectionReads(Store[Any]):
     async def list_corrections(
         self, wanted: CorrectionFilter, *, page_size: int, page_token: str
     ) -> Page[DueCorrection]:
-        """Give corrections, newest first, each with its due moment."""
+        """Give corrections, newest first, each with its due moment; their words stay sealed."""
         order = (correction.c.open_time.desc(), correction.c.correction_id.desc())
         query = (
-            select(correction, deadline.c.due.label("due"))
+            select(*_WITHOUT_WORDS, deadline.c.due.label("due"))
             .join(deadline, _DUE_ANSWER, isouter=True)
             .order_by(*order)
             .limit(page_size + 1)
@@ -212,7 +218,7 @@ class CorrectionReads(Store[Any]):
             query = query.where(_older(page_token))
         async with self.reading() as connection:
             found = (await connection.execute(query)).mappings().all()
-        page = tuple(DueCorrection(correction_from(row, self.keyring), row["due"]) for row in found[:page_size])
+        page = tuple(DueCorrection(bare_correction(row, SEALED), row["due"]) for row in found[:page_size])
         if len(found) <= page_size:
             return Page(page)
         last = page[-1].correction
@@ -340,6 +346,12 @@ def correction_from(row: Mapping[Any, Any], keyring: Keyring) -> Correction:
     context = _context(row["correction_id"])
     claim = json.loads(keyring.open_sealed(row["claim"], context))
     proofs = tuple(Proof(ProofKind(each["kind"]), each["reference"]) for each in claim.pop("proofs"))
+    explanation = keyring.open_sealed(row["explanation"], context).decode()
+    return replace(bare_correction(row, Claim(**claim, proofs=proofs)), explanation=explanation)
+
+
+def bare_correction(row: Mapping[Any, Any], claim: Claim) -> Correction:
+    """Read everything that is not sealed."""
     return Correction(
         correction_id=row["correction_id"],
         resource=row["resource"],
@@ -348,7 +360,7 @@ def correction_from(row: Mapping[Any, Any], keyring: Keyring) -> Correction:
         region=row["region"],
         subject=row["subject"],
         claimant=row["claimant"],
-        claim=Claim(**claim, proofs=proofs),
+        claim=claim,
         open_time=row["open_time"],
         state=CorrectionState(row["state"]),
         extended=row["extended"],
@@ -357,7 +369,6 @@ def correction_from(row: Mapping[Any, Any], keyring: Keyring) -> Correction:
         answer_time=row["answer_time"],
         close_time=row["close_time"],
         rejection=RejectionGround(row["rejection"]) if row["rejection"] else None,
-        explanation=keyring.open_sealed(row["explanation"], context).decode(),
     )
 
 

@@ -36,7 +36,7 @@ class ExchangeClient:
             on_behalf_of=question.on_behalf_of,
         )
         response = await self._peer.call(self._exchange.Query, request, timeout_seconds=_PREFILL_SECONDS)
-        return SourceAnswer(response.provider, _values(response.values))
+        return SourceAnswer(response.provider, _values(response.values), frozenset(response.disputed))
 
     async def answer(self, answer_id: str) -> Mapping[str, Scalar]:
         """The full answer of a step."""

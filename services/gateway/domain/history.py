@@ -49,6 +49,8 @@ class Prefilled:
     provider: str = ""
     basis: str = ""
     reason: str = ""
+    disputed: bool = False
+    """The source says that the value is in dispute: who has proof answers the field otherwise, where the form lets them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,6 +225,8 @@ class SourceAnswer:
 
     provider: str
     values: Mapping[str, Scalar] = field(repr=False)
+    disputed: frozenset[str] = frozenset()
+    """Names whose value is in dispute now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,17 +68,19 @@ def _filled(field: FormField, asked: Asked) -> Prefilled:
     assert isinstance(prefill, IdentityPrefill | ExchangePrefill)
     source = prefill.resource if isinstance(prefill, ExchangePrefill) else IDENTITY
 
-    def made(state: PrefillState, *, value: str = "", provider: str = "", reason: str = "") -> Prefilled:
-        return Prefilled(field.name, state, value, source, provider, prefill.basis, reason)
+    def made(
+        state: PrefillState, *, value: str = "", provider: str = "", reason: str = "", disputed: bool = False
+    ) -> Prefilled:
+        return Prefilled(field.name, state, value, source, provider, prefill.basis, reason, disputed)
 
     if isinstance(asked, SourceAnswer):
         value = str(asked.values.get(prefill.field) or "")
         if value and not fitting_value(field, value):
             return made(PrefillState.EMPTY, provider=asked.provider, reason=VALUE_NOT_FIT)
-        return made(PrefillState.FILLED if value else PrefillState.EMPTY, value=value, provider=asked.provider)
+        state = PrefillState.FILLED if value else PrefillState.EMPTY
+        return made(state, value=value, provider=asked.provider, disputed=prefill.field in asked.disputed)
     if isinstance(asked, Refusal) and asked.code is TooManyRequests.code:  # e.g. the day's questions are used up
         return made(PrefillState.UNAVAILABLE, reason=asked.reason)
     if isinstance(asked, Refusal):
-        state = PrefillState.EMPTY if asked.code is NotFound.code else PrefillState.REFUSED
-        return made(state, reason=asked.reason)
+        return made(PrefillState.EMPTY if asked.code is NotFound.code else PrefillState.REFUSED, reason=asked.reason)
     return made(PrefillState.UNAVAILABLE, reason="UNAVAILABLE")

@@ -209,7 +209,16 @@ def _field_view(field: FormField) -> FieldView:
 
 def _prefilled_view(field: FormField, filled: Prefilled) -> PrefilledField:
     value = masked(filled.value) if field.sensitive else filled.value
-    return PrefilledField(field.name, value, filled.source, filled.provider, filled.basis, filled.state, filled.reason)
+    return PrefilledField(
+        name=field.name,
+        value=value,
+        source=filled.source,
+        provider=filled.provider,
+        basis=filled.basis,
+        state=filled.state,
+        reason=filled.reason,
+        disputed=filled.disputed,
+    )
 
 
 def _step_view(step: Step, state: CaseState, workflows: Workflows) -> StepView:

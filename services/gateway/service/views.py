@@ -139,6 +139,8 @@ class PrefilledField:
     basis: str
     state: PrefillState
     reason: str
+    disputed: bool = False
+    """The value is in dispute at its source."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,17 @@ async def test_a_value_that_does_not_fit_its_field_is_not_taken(world: World) ->
     assert next(one for one in case.prefilled if one.name == "spouse").reason == "VALUE_NOT_FIT"
 
 
+async def test_a_disputed_value_says_so_and_the_residents_own_answer_serves_meanwhile(world: World) -> None:
+    world.exchange.disputed = frozenset({"spouse_name"})
+    case = await world.service.create_case(CreateCase("sample", {"child": "小明"}))
+    assert {one.name: one.disputed for one in case.prefilled} == {"own": False, "spouse": True}
+    await world.service.change_answers(ChangeAnswers(case.id, {"spouse": "李四"}))
+    file = await world.store.case_file(case.id)
+    assert file is not None
+    assert file.state.effective_answers()["spouse"] == "李四"
+    assert (await world.service.submit_case(SubmitCase(case.id))).status is CaseStatus.SUBMITTED
+
+
 async def test_the_same_key_gives_the_same_case_and_another_body_is_refused(world: World) -> None:
     first = await world.service.create_case(CreateCase("sample", FORM, idempotency_key="k"))
     asked = world.identity.asked

@@ -75,3 +75,11 @@ def test_a_calendar_with_a_mistake_stops_the_start(tmp_path: Path, old: str, new
     (tmp_path / "cn.yaml").write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(StartupError):
         read(tmp_path)
+
+
+def test_two_calendars_of_one_jurisdiction_stop_the_start(tmp_path: Path) -> None:
+    text = (FOLDER / "cn.yaml").read_text(encoding="utf-8")
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(text.replace("name: cn", f"name: {name}"), encoding="utf-8")
+    with pytest.raises(StartupError, match="jurisdiction"):
+        read(tmp_path)

@@ -41,6 +41,15 @@ def _create_corrections() -> None:
     )
     op.create_index("correction_by_claimant", "correction", ["claimant", "open_time", "correction_id"])
     op.create_index("correction_by_provider", "correction", ["provider", "open_time", "correction_id"])
+    op.create_index("correction_by_provider_state", "correction", ["provider", "state", "open_time", "correction_id"])
+    op.create_index("correction_by_state", "correction", ["state", "open_time", "correction_id"])
+    op.create_index(
+        "correction_late",
+        "correction",
+        ["open_time", "correction_id"],
+        sqlite_where=sa.text("late = 1"),
+        postgresql_where=sa.text("late"),
+    )
     op.create_index("correction_by_time", "correction", ["open_time", "correction_id"])
     op.create_index("correction_by_update", "correction", ["update_time"])
     is_open = sa.text("state = 'open'")

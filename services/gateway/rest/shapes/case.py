@@ -80,6 +80,7 @@ class Prefilled(Shape):
     basis: str = Field(description="Legal basis of asking.")
     state: PrefillState
     reason: str = Field(description="Machine reason where the source refused; empty otherwise.")
+    disputed: bool = Field(description="True where the value is in dispute at its source; see /api/v1/corrections.")
 
 
 class Case(Shape):
