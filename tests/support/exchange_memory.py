@@ -45,7 +45,8 @@ class MemoryTx:
 
     rows: Rows
 
-    async def first_sight(self, id: str) -> bool:
+    async def first_sight(self, id: str, *asked: str) -> bool:
+        assert not asked, "whoever says what is asked has a real store"
         new = id not in self.rows.seen
         self.rows.seen.add(id)
         return new

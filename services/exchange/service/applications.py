@@ -19,7 +19,7 @@ from services.kit.calendar import Bell, Deadline, Deadlines, Limits, Rung, deriv
 from services.kit.calendar import State as ClockState
 from services.kit.caller import Caller, CallerKind
 from services.kit.clock import Clock
-from services.kit.errors import RequestIdReused, Violation
+from services.kit.errors import Violation
 from services.kit.ids import derived_id
 from services.kit.paging import Page
 from services.kit.store import Tx
@@ -139,8 +139,8 @@ class ApplicationService:
         caller.must(APPLY)
         application_id = derived_id("application", caller.id, command.request_id)
         async with self._store.transaction() as tx:
-            if not await tx.first_sight(command.request_id):
-                return await self._same(tx, application_id, command)
+            if not await tx.first_sight(command.request_id, repr(command)):
+                return await tx.application(application_id)
             resource, now = await tx.resource(command.resource), self._clock()
             draft = Application(
                 application_id=application_id,
@@ -166,6 +166,7 @@ class ApplicationService:
         return await self._change(
             request_id,
             application_id,
+            ("complete", scene, repr(wanted)),
             lambda each, resource, now: domain.complete(_own(each, caller), scene, wanted, resource, now=now),
         )
 
@@ -182,6 +183,7 @@ class ApplicationService:
         return await self._change(
             request_id,
             application_id,
+            ("hand_back", repr(missing)),
             lambda each, _, now: domain.hand_back(each, missing, by=by, now=now),
             also=in_time,
         )
@@ -196,14 +198,17 @@ class ApplicationService:
                 return domain.refuse(each, decision.grounds, by=by, now=now)
             return domain.give(each, decision.given, resource, grounds=decision.grounds, by=by, now=now)
 
-        return await self._change(request_id, application_id, decided)
+        return await self._change(request_id, application_id, ("decide", repr(decision)), decided)
 
     async def ask_extension(self, request_id: str, application_id: str, grounds: str, caller: Caller) -> Application:
         """Ask the sharing authority for more time."""
         caller.must(DECIDE)
         by = _agency(caller)
         return await self._change(
-            request_id, application_id, lambda each, _, now: domain.ask_extension(each, grounds, by=by, now=now)
+            request_id,
+            application_id,
+            ("ask_extension", grounds),
+            lambda each, _, now: domain.ask_extension(each, grounds, by=by, now=now),
         )
 
     async def decide_extension(
@@ -224,6 +229,7 @@ class ApplicationService:
         return await self._change(
             request_id,
             application_id,
+            ("decide_extension", str(approved), grounds),
             lambda each, _, now: domain.decide_extension(
                 _neutral(each, by), approved=approved, grounds=grounds, by=by, now=now
             ),
@@ -234,7 +240,10 @@ class ApplicationService:
         """Contest a refusal."""
         caller.must(APPLY)
         return await self._change(
-            request_id, application_id, lambda each, _, now: domain.dispute(_own(each, caller), grounds, now=now)
+            request_id,
+            application_id,
+            ("dispute", grounds),
+            lambda each, _, now: domain.dispute(_own(each, caller), grounds, now=now),
         )
 
     async def escalate(self, request_id: str, application_id: str, grounds: str, caller: Caller) -> Application:
@@ -242,7 +251,10 @@ class ApplicationService:
         caller.must(READ)
         by = _agency(caller)
         return await self._change(
-            request_id, application_id, lambda each, _, now: domain.escalate(each, by=by, now=now, words=grounds)
+            request_id,
+            application_id,
+            ("escalate", grounds),
+            lambda each, _, now: domain.escalate(each, by=by, now=now, words=grounds),
         )
 
     async def resolve(self, request_id: str, application_id: str, decision: Decision, caller: Caller) -> Application:
@@ -257,13 +269,13 @@ class ApplicationService:
             given, grounds = decision.given, decision.grounds
             return domain.resolve_with_grant(each, given, resource, grounds=grounds, by=by, now=now)
 
-        return await self._change(request_id, application_id, resolved)
+        return await self._change(request_id, application_id, ("resolve", repr(decision)), resolved)
 
     async def withdraw(self, request_id: str, application_id: str, caller: Caller) -> Application:
         """Take an application back."""
         caller.must(APPLY)
         return await self._change(
-            request_id, application_id, lambda each, _, now: domain.withdraw(_own(each, caller), now=now)
+            request_id, application_id, ("withdraw",), lambda each, _, now: domain.withdraw(_own(each, caller), now=now)
         )
 
     async def get(self, application_id: str, caller: Caller) -> tuple[Application, Running | None]:
@@ -315,13 +327,14 @@ class ApplicationService:
         self,
         request_id: str,
         application_id: str,
+        asked: tuple[str, ...],
         change: Change,
         *,
         also: "Callable[[Tx, datetime], Awaitable[None]] | None" = None,
     ) -> Application:
         async with self._store.transaction() as tx:
             before, now = await tx.application(application_id), self._clock()
-            if not await tx.first_sight(request_id):
+            if not await tx.first_sight(request_id, application_id, *asked):
                 return before
             resource = await tx.resource(before.resource)
             after = change(before, resource, now)
@@ -362,15 +375,6 @@ class ApplicationService:
             await tx.add_grant(given, request_id=after.application_id)
             await tx.record(fact)
         await tx.record(domain.changed(after))
-
-    async def _same(self, tx: ApplicationTx, application_id: str, command: Apply) -> Application:
-        try:
-            before = await tx.application(application_id)
-        except ApplicationNotFound:
-            before = None
-        if before is None or before.resource != command.resource:
-            raise RequestIdReused("This request id came before, with another request.")
-        return before
 
     def _forget(self, after: Application) -> None:
         if after.grant_id:

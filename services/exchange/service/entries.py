@@ -21,8 +21,8 @@ _CHINA = timezone(timedelta(hours=8), "UTC+8")
 class EntryTransaction(Protocol):
     """What a measure writes."""
 
-    async def first_sight(self, id: str) -> bool:
-        """Tell whether this request has had no effect yet."""
+    async def first_sight(self, id: str, *asked: str) -> bool:
+        """Tell whether this request has had no effect yet. Raises RequestIdReused where it asked for something else."""
 
     async def record(self, fact: object) -> None:
         """Tell a fact with this change."""
@@ -81,12 +81,12 @@ class EntryService:
     async def record_quality(
         self, request_id: str, code: str, measure: QualityMeasure, caller: Caller
     ) -> QualityMeasure:
-        """Keep a measure. Raises ResourceNotFound, ResourceNotOwned, RequestInvalid."""
+        """Keep a measure. Raises ResourceNotFound, ResourceNotOwned, RequestInvalid, RequestIdReused."""
         caller.must("exchange.catalogue")
         check_quality(measure, today=self._clock().astimezone(_CHINA).date())
         async with self._store.transaction() as tx:
             must_own(await tx.resource(code), caller)
-            if await tx.first_sight(request_id):
+            if await tx.first_sight(request_id, code, repr(measure)):
                 await tx.save_quality(code, measure)
                 await tx.record(QualityRecorded(code, measure.measure_date))
         return measure

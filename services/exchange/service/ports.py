@@ -95,8 +95,8 @@ class Ledger(Protocol):
 class Transaction(Protocol):
     """One change: rows, guard, facts and leaf together or not at all."""
 
-    async def first_sight(self, id: str) -> bool:
-        """Tell whether this request or delivery has had no effect yet."""
+    async def first_sight(self, id: str, *asked: str) -> bool:
+        """Tell whether this request or delivery has had no effect yet. Raises RequestIdReused where it asked for something else."""
 
     async def record(self, fact: object) -> None:
         """Tell a fact with this change."""

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.caller import CURRENT, CallerKind
 from services.kit.envelope import Outgoing, current_envelope
-from services.kit.ids import new_id
+from services.kit.errors import RequestIdReused
+from services.kit.ids import derived_id, new_id
 from services.kit.ledger.access import Access, Receipt
 from services.kit.store.dialect import insert_into
 from services.kit.telemetry import current_traceparent
@@ -39,16 +40,26 @@ class Tx:
         """An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update` on either database."""
         return insert_into(self.connection, table)
 
-    async def first_sight(self, id: str) -> bool:
+    async def first_sight(self, id: str, *asked: str) -> bool:
         """Whether this request or delivery has not had its effect yet; from now on it has, if this transaction commits.
 
         Two transactions with one id wait for each other: the second sees what the first did. Whoever asks from outside
         has ids of their own: none of theirs is taken for another caller's, or for a delivery's.
+
+        Args:
+            id: of the request or delivery.
+            asked: what the request asks for, where what is there does not show whether that has happened.
+
+        Raises:
+            RequestIdReused: it came before and asked for something else.
         """
         caller = CURRENT.get()
         if caller is not None and caller.kind is not CallerKind.SERVICE:
             id = f"{caller.label}:{id}"
-        return await self.first_time(id)
+        first = await self.first_time(id)
+        if asked and await self.first_time(derived_id(id, *asked)) is not first:
+            raise RequestIdReused("This request id came before, with another request.")
+        return first
 
     async def first_time(self, id: str) -> bool:
         """The same for what happens once, whoever causes it."""

@@ -129,6 +129,22 @@ async def test_a_repeated_request_has_one_effect_and_another_under_its_id_is_ref
         await world.rejected(first)
 
 
+async def test_an_id_that_did_something_else_never_reads_as_done(world: Disputed) -> None:
+    for to in (HOSPITAL, SCHOOL):
+        await world.gave(to)
+    first, second, request_id = await world.opened(), await world.opened(field_name="head_name"), new_id()
+    with acting_as(PROVIDER):
+        await world.claims.extend(Reply(request_id, first), PROVIDER)
+    for correction_id in (first, second):
+        with pytest.raises(RequestIdReused):
+            await world.confirmed(correction_id, request_id=request_id)
+    await world.confirmed(first)
+    with acting_as(RECEIVER):
+        await world.recalls.acknowledge(request_id, first, RecallMeasure.CORRECTED, RECEIVER)
+        with pytest.raises(RequestIdReused):
+            await world.recalls.acknowledge(request_id, first, RecallMeasure.DELETED, RECEIVER)
+
+
 async def test_a_resident_can_not_flood_the_providers(world: Disputed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(OPEN_MAX, CallerKind.CITIZEN, 2)
     await world.opened()

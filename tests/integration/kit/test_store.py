@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from services.cli.postgres import Postgres
 from services.kit.caller import Caller, CallerKind, acting_as
-from services.kit.errors import Unavailable
+from services.kit.errors import RequestIdReused, Unavailable
 from services.kit.store import kit_tables, migrate
 from services.kit.store.engine import connected, open_engines
 from tests.support.postgres import fresh_database
@@ -72,6 +72,18 @@ async def test_nobody_from_outside_uses_up_the_ids_of_another_or_of_a_delivery(d
         with acting_as(one):
             async with store.transaction() as tx:
                 assert not await tx.first_time("r2"), "what happens once happens once, whoever causes it"
+
+
+async def test_an_id_that_asks_for_something_else_is_refused_and_uses_up_nothing(database: str, tmp_path: Path) -> None:
+    async with opened(database, tmp_path / "keys") as store:
+        async with store.transaction() as tx:
+            assert await tx.first_sight("r1", "confirm", "k1")
+        async with store.transaction() as tx:
+            assert not await tx.first_sight("r1", "confirm", "k1")
+        for _ in range(2):
+            with pytest.raises(RequestIdReused):
+                async with store.transaction() as tx:
+                    await tx.first_sight("r1", "confirm", "k2")
 
 
 async def test_a_transaction_inside_a_transaction_is_refused_instead_of_waiting_for_itself(

@@ -13,7 +13,7 @@ from services.exchange.domain.hours import Hours, Window
 from services.exchange.domain.resource import SharingClass
 from services.exchange.domain.terms import Terms
 from services.exchange.service.applications import Decision, Lateness
-from services.kit.caller import Caller
+from services.kit.caller import Caller, acting_as
 from services.kit.errors import Refusal, RequestIdReused, RightMissing, Violation
 from services.kit.ids import new_id
 from tests.support.exchange_applying import (
@@ -45,6 +45,20 @@ async def refused(coroutine: object) -> str:
 
 async def applied(world: Applying, **changes: object) -> str:
     return (await world.service.apply(an_application(**changes), REQUESTER)).application_id
+
+
+async def test_an_id_that_did_something_else_shows_no_application_and_never_reads_as_done(world: Applying) -> None:
+    application_id, request_id = await applied(world), new_id()
+    stranger = replace(COORDINATOR, rights=frozenset({"exchange.apply", "exchange.read"}))
+    with acting_as(stranger):
+        await world.service.apply(an_application(request_id=request_id), stranger)
+        assert await refused(world.service.withdraw(request_id, application_id, stranger)) == "REQUEST_ID_REUSED"
+        assert await refused(world.service.apply(an_application(request_id=request_id, scene="-"), stranger)) == (
+            "REQUEST_ID_REUSED"
+        )
+    with acting_as(PROVIDER):
+        await world.service.ask_extension(request_id, application_id, "The register is moving.", PROVIDER)
+        assert await refused(world.service.decide(request_id, application_id, YES, PROVIDER)) == "REQUEST_ID_REUSED"
 
 
 async def test_what_is_missing_is_told_once_and_completely(world: Applying) -> None:
@@ -260,7 +274,9 @@ async def test_the_same_request_has_one_effect(world: Applying) -> None:
         await world.service.apply(replace(command, resource="307009/1"), REQUESTER)
     request_id = new_id()
     given = await world.service.decide(request_id, first.application_id, YES, PROVIDER)
-    assert await world.service.decide(request_id, first.application_id, NO, PROVIDER) == given
+    assert await world.service.decide(request_id, first.application_id, YES, PROVIDER) == given
+    with pytest.raises(RequestIdReused):
+        await world.service.decide(request_id, first.application_id, NO, PROVIDER)
     assert len(await world.facts("GrantChanged")) == 1
 
 

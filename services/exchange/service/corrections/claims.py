@@ -187,7 +187,7 @@ class ClaimService:
             await self._deadlines.withdraw(tx, ANSWER, before.correction_id, now)
             return after
 
-        return await self._changed(reply, caller, lambda one: one.claimant == claimant, change)
+        return await self._changed("withdraw", reply, caller, lambda one: one.claimant == claimant, change)
 
     async def confirm(self, reply: Reply, caller: Caller) -> CorrectionView:
         """The value was wrong and is corrected: whoever had received it is found and told.
@@ -202,7 +202,7 @@ class ClaimService:
             await self._deadlines.start(tx, SWEEP, before.correction_id, _SWEEP_TERMS, now)
             return after
 
-        await self._changed(reply, caller, _provided_by(caller), change)
+        await self._changed("confirm", reply, caller, _provided_by(caller), change)
         await self._recalls.sweep(reply.correction_id)
         return await self.read(reply.correction_id, caller)
 
@@ -216,7 +216,7 @@ class ClaimService:
             await self._deadlines.meet(tx, ANSWER, before.correction_id, now)
             return after
 
-        return await self._changed(reply, caller, _provided_by(caller), change)
+        return await self._changed("reject", reply, caller, _provided_by(caller), change)
 
     async def extend(self, reply: Reply, caller: Caller) -> CorrectionView:
         """Take more time. Raises CorrectionNotFound, CorrectionNotOpen, ExtensionNotAllowed, DeadlineNotRunning."""
@@ -227,7 +227,7 @@ class ClaimService:
             await self._deadlines.change(tx, ANSWER, before.correction_id, lambda one: one.extend(now, MORE_TIME))
             return after
 
-        return await self._changed(reply, caller, _provided_by(caller), change)
+        return await self._changed("extend", reply, caller, _provided_by(caller), change)
 
     async def on_answer_bell(self, tx: CorrectionTx, rung: Rung) -> None:
         """Tell the coordinator whom to remind; a provider that is late is marked so."""
@@ -281,6 +281,7 @@ class ClaimService:
 
     async def _changed(
         self,
+        act: str,
         reply: Reply,
         caller: Caller,
         whose: Callable[[Correction], bool],
@@ -290,7 +291,7 @@ class ClaimService:
             before = await tx.find_correction(reply.correction_id)
             if before is None or not whose(before):
                 raise _not_found()
-            if await tx.first_sight(reply.request_id):
+            if await tx.first_sight(reply.request_id, act, reply.correction_id, reply.ground or ""):
                 after = await change(tx, before)
                 await tx.save_correction(after, now=self._clock())
                 await tx.record(changed(after))

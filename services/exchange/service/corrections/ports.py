@@ -72,8 +72,8 @@ class CorrectionFilter:
 class CorrectionTx(Protocol):
     """One change."""
 
-    async def first_sight(self, id: str) -> bool:
-        """Tell whether this request or delivery has had no effect yet."""
+    async def first_sight(self, id: str, *asked: str) -> bool:
+        """Tell whether this request or delivery has had no effect yet. Raises RequestIdReused where it asked for something else."""
 
     async def first_time(self, id: str) -> bool:
         """Tell whether this has not happened yet, whoever causes it."""

@@ -101,7 +101,7 @@ class RecallService:
     async def acknowledge(
         self, request_id: str, correction_id: str, measure: RecallMeasure, caller: Caller
     ) -> DueRecall:
-        """Take note as a receiver. Raises RecallNotFound, RecallAcknowledged."""
+        """Take note as a receiver. Raises RecallNotFound, RecallAcknowledged, RequestIdReused."""
         caller.must("exchange.query")
         agency, now = caller.agency or caller.id, self._clock()
         async with self._store.transaction() as tx:
@@ -109,7 +109,7 @@ class RecallService:
             before = await tx.find_recall(correction_id, agency)
             if found is None or before is None:
                 raise _not_found()
-            if await tx.first_sight(request_id):
+            if await tx.first_sight(request_id, "acknowledge", correction_id, measure):
                 await tx.save_recall(acknowledge(before, measure, now=now))
                 await self._deadlines.meet(tx, ACKNOWLEDGE, acknowledge_owner(correction_id, agency), now)
                 outstanding = await tx.outstanding_recalls(correction_id)

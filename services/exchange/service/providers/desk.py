@@ -48,25 +48,25 @@ class ProviderDesk:
         self._notice = timedelta(hours=notice_hours)
 
     async def put_policy(self, policy: AnswerPolicy, request_id: str, caller: Caller) -> AnswerPolicy:
-        """State how answers of a resource may be treated. Raises ResourceNotFound, ResourceNotOwned, RequestInvalid."""
+        """State how answers of a resource may be treated. Raises ResourceNotFound, ResourceNotOwned, RequestInvalid, RequestIdReused."""
         caller.must(RIGHT)
         check_policy(policy)
         async with self._store.transaction() as tx:
             resource = await tx.resource(policy.resource)
             _must_speak_for(caller, resource.provider)
-            if await tx.first_sight(request_id):
+            if await tx.first_sight(request_id, repr(policy)):
                 await tx.save_policy(policy, now=self._clock())
                 await tx.record(ProviderTermsChanged(resource.provider, policy.resource))
         await self._refresh()
         return policy
 
     async def put_level(self, level: ServiceLevel, request_id: str, caller: Caller) -> ServiceLevel:
-        """State what a provider promises. Raises ResourceNotOwned, RequestInvalid."""
+        """State what a provider promises. Raises ResourceNotOwned, RequestInvalid, RequestIdReused."""
         caller.must(RIGHT)
         check_level(level)
         _must_speak_for(caller, level.provider)
         async with self._store.transaction() as tx:
-            if await tx.first_sight(request_id):
+            if await tx.first_sight(request_id, repr(level)):
                 await tx.save_level(level, now=self._clock())
                 await tx.record(ProviderTermsChanged(level.provider, ""))
         return level
@@ -104,12 +104,12 @@ class ProviderDesk:
         return window
 
     async def cancel(self, maintenance_id: str, request_id: str, caller: Caller) -> Maintenance:
-        """Call maintenance off. Raises MaintenanceNotFound, ResourceNotOwned."""
+        """Call maintenance off. Raises MaintenanceNotFound, ResourceNotOwned, RequestIdReused."""
         caller.must(RIGHT)
         async with self._store.transaction() as tx:
             before = await tx.maintenance(maintenance_id)
             _must_speak_for(caller, before.provider)
-            if not await tx.first_sight(request_id) or before.cancelled:
+            if not await tx.first_sight(request_id, "cancel", maintenance_id) or before.cancelled:
                 return before
             after, fact = cancel(before)
             await tx.save_maintenance(after, now=self._clock())

@@ -31,8 +31,8 @@ class Changed:
 class ProviderTransaction(Protocol):
     """One change."""
 
-    async def first_sight(self, id: str) -> bool:
-        """Tell whether this request has had no effect yet."""
+    async def first_sight(self, id: str, *asked: str) -> bool:
+        """Tell whether this request has had no effect yet. Raises RequestIdReused where it asked for something else."""
 
     async def record(self, fact: object) -> None:
         """Tell a fact with this change."""
