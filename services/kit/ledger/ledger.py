@@ -39,6 +39,8 @@ from services.kit.ledger.witnessed import Witnessed
 from services.kit.logs import get_logger
 
 LEAVES_MAX = 1000
+CASE_CHARACTERS_MAX = 200
+"""A fact about a case has the case as its key."""
 CLOSE_SECONDS = 2.0
 
 
@@ -314,9 +316,10 @@ class Ledger:
 
 
 def _must_be_writable(access: Access) -> None:
-    """Refuse the one character that PostgreSQL refuses in text, before somebody is asked about."""
-    if "\0" in access.case_id:
-        raise RequestInvalid("The case can't be named so.", violations=[Violation("case_id", "Text without NUL.")])
+    """Refuse, before somebody is asked about, a case that facts can't be about later: the one character that PostgreSQL refuses, too long a key."""
+    if "\0" in access.case_id or len(access.case_id) > CASE_CHARACTERS_MAX:
+        rule = f"At most {CASE_CHARACTERS_MAX} characters, without NUL."
+        raise RequestInvalid("The case can't be named so.", violations=[Violation("case_id", rule)])
 
 
 def _outcome(error: Exception) -> str:

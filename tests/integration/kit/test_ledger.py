@@ -291,6 +291,8 @@ async def test_a_leaf_that_can_not_be_written_takes_no_other_with_it(place: Plac
         with pytest.raises(RequestInvalid):
             store.ledger.account(access(case_id="\0"))
         with pytest.raises(RequestInvalid):
+            await store.ledger.append(access(case_id="c" * 201))
+        with pytest.raises(RequestInvalid):
             await store.ledger.append(access(case_id="\0"))
         group = GroupCommit(store, Rows(store))
         good = [store.ledger.entry(access()) for _ in range(3)]
