@@ -12,11 +12,12 @@ from typing import Any
 
 import h11
 from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from services.kit.http.patient import PatientProtocol
 
-class PeerProtocol(H11Protocol):
+
+class PeerProtocol(PatientProtocol):
     """One connection."""
 
     def __init__(
@@ -33,7 +34,7 @@ class PeerProtocol(H11Protocol):
         self._names: list[bytes] = []
         self.app = self._told
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+    def connection_made(self, transport: Any) -> None:
         """Note who is there; the handshake is over, and the certificate verified."""
         super().connection_made(transport)
         secured: ssl.SSLObject | None = transport.get_extra_info("ssl_object")

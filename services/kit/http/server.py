@@ -14,6 +14,7 @@ import uvicorn
 
 from services.kit.certificates import Identity
 from services.kit.errors import StartupError
+from services.kit.http.patient import PatientProtocol
 from services.kit.http.peers import PeerProtocol
 
 _REQUESTS_MAX: Final = 1000
@@ -37,7 +38,7 @@ class HttpServer:
                 log_config=None,
                 access_log=False,
                 lifespan="off",
-                http="h11" if identity is None else PeerProtocol,
+                http=PatientProtocol if identity is None else PeerProtocol,
                 ssl_context_factory=None if identity is None else lambda *_: identity.server_context(),
                 ws="none",
                 server_header=False,

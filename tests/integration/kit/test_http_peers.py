@@ -4,7 +4,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from services.kit.certificates import CertificateAuthority, Identity
-from services.kit.http import HttpServer
+from services.kit.http import HttpServer, patient
 
 AGENCY = "spiffe://tongban/agency/1299010000000102XJ"
 SERVICE = "spiffe://tongban/service/exchange"
@@ -64,6 +64,34 @@ async def test_the_application_knows_who_is_there_and_what_was_sent(door: Door) 
     assert [scope["tongban.peer"] for scope in door.seen] == [[AGENCY.encode()]] * 2
     assert (b"X-Mine", b"1") in door.seen[0]["tongban.headers_sent"]
     assert (b"x-MINE", b"2") in door.seen[1]["tongban.headers_sent"]
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [(0, b""), (0, b"GET /a HTTP/1.1\r\n"), (0, b"GET /a HTTP/1.1\r\nX-Slow: "), (1, b"GET /a HTTP/1.1\r\nX-Slow: ")],
+)
+async def test_whoever_does_not_finish_their_headers_keeps_no_connection(
+    door: Door, before: int, said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patient, "HEADER_SECONDS", 0.3)
+    context = ssl.create_default_context(cafile=str(door.folder / "ca.crt"))
+    context.load_cert_chain(door.agency / "tls.crt", door.agency / "tls.key")
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.port, ssl=context)
+    for _ in range(before):
+        writer.write(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+    writer.write(said)
+
+    async def trickles() -> None:
+        while True:
+            await asyncio.sleep(0.1)
+            writer.write(b"a" if said.endswith(b" ") else b"")
+
+    trickling = asyncio.create_task(trickles())
+    with suppress(ConnectionError):
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+    trickling.cancel()
+    writer.close()
 
 
 async def test_two_requests_in_one_packet_keep_their_own_headers(door: Door) -> None:
