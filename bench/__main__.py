@@ -13,6 +13,7 @@ NAMES = (
     "exchange_workers",
     "exchange_hop",
     "exchange_latency",
+    "provider_faults",
     "ledger_append",
     "event_relay",
     "birth_case",

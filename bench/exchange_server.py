@@ -5,6 +5,7 @@ Everything else is real: certificates, tokens, rights, grants, masks, log lines,
 """
 
 import asyncio
+import json
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -70,8 +71,10 @@ async def main() -> None:
     settings = Settings.load("exchange", os.environ)
     logs.configure(settings.log_format, settings.log_level, settings.log_file)
 
-    def adapter(_resource: Resource) -> Adapter:
-        url = os.environ.get("BENCH_PROVIDER")
+    others: dict[str, str] = json.loads(os.environ.get("BENCH_PROVIDERS", "{}"))
+
+    def adapter(resource: Resource) -> Adapter:
+        url = others.get(resource.code, os.environ.get("BENCH_PROVIDER"))
         return RestAdapter(RestSettings(url, {name: name for name in RECORD})) if url else RegisterInMemory()
 
     persons = PersonsInMemory(os.environ["BENCH_SUBJECT_ID"], os.environ["BENCH_NUMBER"])

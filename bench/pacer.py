@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from itertools import cycle
 from typing import Any
 
 import httpx
@@ -20,15 +21,15 @@ LATE_MAX = 2000
 
 
 def over_grpc(plan: dict[str, Any]) -> Callable[[], Awaitable[None]]:
-    """The brokered call."""
-    request = bytes.fromhex(plan["request"])
+    """The brokered call; of several requests one after the other."""
+    requests = cycle([bytes.fromhex(each) for each in plan.get("requests", [plan["request"]])])
     metadata = list(plan["metadata"].items())
     call = channel(plan).unary_unary(
         plan["method"], request_serializer=lambda payload: payload, response_deserializer=lambda payload: payload
     )
 
     async def one() -> None:
-        await call(request, timeout=10.0, metadata=metadata)
+        await call(next(requests), timeout=10.0, metadata=metadata)
 
     return one
 

@@ -37,11 +37,19 @@ class Worker:
         message = f"A benchmark process ended early, exit code {await self._process.wait()}."
         raise RuntimeError(message)
 
-    async def ask(self, line: str, timeout_seconds: float = READY_SECONDS_MAX) -> dict[str, Any]:
-        """Sends one line and gives the JSON line that answers it."""
+    def tell(self, line: str) -> None:
+        """Sends one line; `line` gives what comes back."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{line}\n".encode())
-        await self._process.stdin.drain()
+
+    def memory_mebibytes(self) -> int:
+        """Memory in use now."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") // (1 << 20)
+
+    async def ask(self, line: str, timeout_seconds: float = READY_SECONDS_MAX) -> dict[str, Any]:
+        """Sends one line and gives the JSON line that answers it."""
+        self.tell(line)
         return await self.line(timeout_seconds)
 
     def cpu_seconds(self) -> float:

@@ -10,7 +10,7 @@ from bench.exchange_server import RECORD
 from bench.processes import say
 
 _BODY = json.dumps(RECORD).encode()
-_ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -18,7 +18,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     try:
         while True:
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(_ANSWER)
+            writer.write(ANSWER)
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
 

@@ -50,6 +50,7 @@ class World:
     number: str
     token: str
     settings: ExchangeSettings
+    operator: Peer
 
     def another(self, *, core: int | None, port: int = 0, **extras: str) -> AbstractAsyncContextManager[Worker]:
         """One more exchange process on the same store: behind the same port, or one of its own; `extras` are variables."""
@@ -161,7 +162,8 @@ async def world(folder: Path, *, pinned: bool = True) -> AsyncIterator[World]:
             reuse_port=True,
         )
         exchange = await stack.enter_async_context(_exchange(settings, subject_id, mother.number, core=server_core))
-        await _grant(await peer("exchange", f"operator/{OPERATOR}"), usccs)
+        operator_here = await peer("exchange", f"operator/{OPERATOR}")
+        await share(operator_here, code=RESOURCE, provider=usccs["public_security"], grantee=usccs["hospital"])
         yield World(
             pki=pki,
             exchange=exchange,
@@ -171,6 +173,7 @@ async def world(folder: Path, *, pinned: bool = True) -> AsyncIterator[World]:
             number=mother.number,
             token=issued.access_token,
             settings=settings,
+            operator=operator_here,
         )
 
 
@@ -186,16 +189,17 @@ async def _common(service: str, *, folder: Path, ports: Ports, postgres: Postgre
     }
 
 
-async def _grant(operator: Peer, usccs: dict[str, str]) -> None:
+async def share(operator: Peer, *, code: str, provider: str, grantee: str) -> None:
+    """Put a resource of four fields into the catalogue, and grant two of them."""
     catalogue = operator.stub(exchange_service_pb2_grpc.CatalogueServiceStub)
     settings = Struct()
     settings.update({"url": "sqlite:////nowhere.sqlite", "statement": "SELECT 1 WHERE :subject_key = ''"})
     names = ("household_number", "address", "head_name", "relation")
     resource = exchange_pb2.Resource(
-        code=RESOURCE,
+        code=code,
         name_zh="户口登记",
         name_en="Household register",
-        provider=usccs["public_security"],
+        provider=provider,
         sharing_class=exchange_pb2.SHARING_CLASS_CONDITIONAL,
         sharing_reason="For the birth of a child.",
         fields=[
@@ -211,8 +215,8 @@ async def _grant(operator: Peer, usccs: dict[str, str]) -> None:
     )
     await operator.call(catalogue.PutResource, exchange_service_pb2.PutResourceRequest(resource=resource))
     grant = exchange_pb2.Grant(
-        resource=RESOURCE,
-        grantee=usccs["hospital"],
+        resource=code,
+        grantee=grantee,
         purposes=[PURPOSE],
         fields=GRANTED,
         verify_fields=["head_name"],

@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the exchange's objects meet."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import date
 from functools import partial
+from typing import Any
 
 from tongban.exchange.v1 import exchange_service_pb2_grpc as doors
 from tongban.exchange.v1.applications_service_pb2_grpc import add_ApplicationServiceServicer_to_server
 from tongban.exchange.v1.catalogue_service_pb2_grpc import add_EntryServiceServicer_to_server
 from tongban.exchange.v1.changes_service_pb2_grpc import add_ChangeServiceServicer_to_server
 from tongban.exchange.v1.corrections_service_pb2_grpc import add_CorrectionServiceServicer_to_server
+from tongban.exchange.v1.drops_service_pb2_grpc import add_FileDropServiceServicer_to_server
 from tongban.exchange.v1.grants_service_pb2_grpc import add_GrantServiceServicer_to_server
 from tongban.exchange.v1.opendata_service_pb2_grpc import add_OpenDataServiceServicer_to_server
 from tongban.exchange.v1.providers_service_pb2_grpc import add_ProviderServiceServicer_to_server
 from tongban.exchange.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
 from tongban.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 
+from services.exchange.adapters.drop import read_file
+from services.exchange.adapters.folder import WatchedFolder, keep_looking
 from services.exchange.adapters.kinds import adapters as known_adapters
 from services.exchange.adapters.opendata.dcat import DcatWriter
 from services.exchange.adapters.opendata.producer import ReleaseProducer
@@ -46,6 +51,7 @@ from services.exchange.rpc import (
     CorrectionRpc,
     EntryRpc,
     ExchangeRpc,
+    FileDropRpc,
     GrantRpc,
     OpenDataRpc,
     ProviderRpc,
@@ -57,6 +63,7 @@ from services.exchange.service.catalogue import CatalogueService
 from services.exchange.service.changes import ChangeService
 from services.exchange.service.connectors import ConnectorHub
 from services.exchange.service.corrections import ClaimService, Disputes, RecallService
+from services.exchange.service.drops import DropService
 from services.exchange.service.entries import EntryService
 from services.exchange.service.explaining import Explainer
 from services.exchange.service.grants import GrantService
@@ -72,7 +79,7 @@ from services.exchange.service.rulebook import Rulebook
 from services.exchange.service.search import SearchService
 from services.exchange.service.steps import StepService
 from services.exchange.service.subjects import Subjects
-from services.exchange.service.upkeep import keep_clean, keep_fresh, keep_indexed
+from services.exchange.service.upkeep import keep_clean, keep_cleared, keep_fresh, keep_indexed
 from services.exchange.service.xroad import NeighborService
 from services.exchange.store import ExchangeStore
 from services.kit import logs
@@ -82,6 +89,7 @@ from services.kit.ledger import LedgerRpc
 from services.kit.rpc.admission import Doorkeeper
 from services.kit.rpc.gate import Gate
 from services.kit.runtime import App, Runtime
+from services.kit.store.lead import leading
 
 
 @asynccontextmanager
@@ -118,7 +126,7 @@ async def running(
         quotas = Quotas(store, own_per_day=settings.own_queries_per_day, clock=runtime.clock, monotonic=time.monotonic)
         stack.push_async_callback(_returned, quotas)
         hub = ConnectorHub(clock=runtime.clock, in_flight_max=settings.connector_in_flight_max)
-        kinds = known_adapters(hub) if adapters is None else adapters
+        kinds = known_adapters(hub, store) if adapters is None else adapters
         terms = Terms(runtime.clock)
         await terms.refresh(store)
         providers = Providers(
@@ -132,6 +140,7 @@ async def running(
             ),
             terms=terms,
         )
+        drops = DropService(store, read_file, clock=runtime.clock)
         watch = ProviderWatch(store, providers, terms, clock=runtime.clock)
         desk = ProviderDesk(store, terms, clock=runtime.clock, notice_hours=settings.maintenance_notice_hours)
         stack.push_async_callback(providers.close)
@@ -186,6 +195,7 @@ async def running(
                 (add_GrantServiceServicer_to_server, GrantRpc(queries, explainer)),
                 (doors.add_ConnectorServiceServicer_to_server, ConnectorRpc(hub, rulebook)),
                 (add_CorrectionServiceServicer_to_server, CorrectionRpc(claims, recalls)),
+                (add_FileDropServiceServicer_to_server, FileDropRpc(drops, bytes_max=settings.drop_bytes_max)),
                 (add_ProviderServiceServicer_to_server, ProviderRpc(desk, watch)),
                 (add_OpenDataServiceServicer_to_server, _open_data(settings, runtime, store)),
                 (add_LedgerServiceServicer_to_server, LedgerRpc(store.ledger)),
@@ -202,6 +212,8 @@ async def running(
             background=[
                 partial(keep_fresh, rulebook, age_seconds_max=settings.grants_age_seconds_max),
                 partial(keep_clean, answering),
+                partial(keep_cleared, drops),
+                *_watching(settings, runtime, store, drops),
                 partial(keep_watch, watch, probe_seconds=settings.provider_probe_seconds),
                 deadlines.run,
                 quotas.keep_counted,
@@ -239,6 +251,24 @@ def _xroad(
         gate=Gate(settings.rpc_in_flight_max, settings.rpc_in_flight_max_per_caller),
         telemetry=runtime.telemetry,
     )
+
+
+def _watching(
+    settings: Settings, runtime: Runtime, store: ExchangeStore, drops: DropService
+) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+    """Look at the folder of drops, where there is one; one process of the service at a time."""
+    if settings.drops is None:
+        return ()
+    folder = WatchedFolder(drops, settings.drops, runtime.itself, bytes_max=settings.drop_bytes_max)
+
+    async def look() -> None:
+        while True:
+            with suppress(Unavailable):
+                async with leading(store, "drops") as lead:
+                    await lead.while_leading(keep_looking(folder))
+            await asyncio.sleep(1)
+
+    return (look,)
 
 
 def _works(calendar: Calendar, day: date) -> bool:

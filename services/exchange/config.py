@@ -51,6 +51,13 @@ class Settings(Common, frozen=True):
     provider_probe_seconds: float = Field(
         default=30, ge=10, le=3600, description="How often a provider that is in use is looked at."
     )
+    drops: Path | None = Field(
+        default=None,
+        description="Folder that providers drop files into, one below it for each resource; none if unset.",
+    )
+    drop_bytes_max: int = Field(
+        default=256 * 1024 * 1024, ge=1, le=64 * 1024**3, description="Largest file that a provider may drop."
+    )
     kept_answers_bytes_max: int = Field(
         default=32 * 1024 * 1024,
         ge=0,

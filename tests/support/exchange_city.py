@@ -15,6 +15,7 @@ from tongban.exchange.v1 import exchange_pb2 as nouns
 from tongban.exchange.v1 import exchange_service_pb2 as pb
 from tongban.exchange.v1 import exchange_service_pb2_grpc as doors
 from tongban.exchange.v1.corrections_service_pb2_grpc import CorrectionServiceStub
+from tongban.exchange.v1.drops_service_pb2_grpc import FileDropServiceStub
 from tongban.exchange.v1.providers_service_pb2_grpc import ProviderServiceStub
 from tongban.gateway.v1 import gateway_pb2
 from tongban.identity.v1 import identity_pb2, identity_service_pb2
@@ -80,6 +81,7 @@ class City(Neighborhood):
         doors.CatalogueServiceStub,
         CorrectionServiceStub,
         LedgerServiceStub,
+        FileDropServiceStub,
         ProviderServiceStub,
     )
     step_kind = gateway_pb2.STEP_KIND_FETCH

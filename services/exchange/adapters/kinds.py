@@ -2,21 +2,31 @@
 """The kinds of adapter that the exchange knows, each made from its settings."""
 
 from services.exchange.adapters.connector import ConnectorAdapter
+from services.exchange.adapters.drop import DropAdapter
 from services.exchange.adapters.rest import RestAdapter
 from services.exchange.adapters.sql import SqlAdapter
 from services.exchange.domain.resource import Resource
 from services.exchange.domain.settings import AdapterKind, RestSettings, SqlSettings
 from services.exchange.service.connectors import ConnectorHub
+from services.exchange.service.drops import DropStore
 from services.exchange.service.ports import Adapter, Adapters
 
 
-def adapters(hub: ConnectorHub) -> Adapters:
-    """Give the three kinds; a benchmark or a test may pass others to the service instead."""
+def adapters(hub: ConnectorHub, drops: DropStore) -> Adapters:
+    """Give every kind; a benchmark or a test may pass others to the service instead."""
 
     def connector(resource: Resource) -> Adapter:
         return ConnectorAdapter(hub, resource.provider, resource.code)
 
-    return {AdapterKind.SQL: _sql, AdapterKind.REST: _rest, AdapterKind.CONNECTOR: connector}
+    def drop(resource: Resource) -> Adapter:
+        return DropAdapter(drops, resource.code)
+
+    return {
+        AdapterKind.SQL: _sql,
+        AdapterKind.REST: _rest,
+        AdapterKind.CONNECTOR: connector,
+        AdapterKind.FILE: drop,
+    }
 
 
 def _sql(resource: Resource) -> Adapter:

@@ -109,6 +109,22 @@ class MaintenanceNotFound(NotFound):
     """There is no such maintenance."""
 
 
+class FileDropInvalid(Refusal):
+    """What arrived is not what was announced, or not a file of this resource; nothing of it was kept."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class FileDropBusy(Refusal):
+    """Another file of the resource is being loaded."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
+class FileDropNotFound(NotFound):
+    """There is no such drop."""
+
+
 class ProviderNotFound(NotFound):
     """Nobody of that code provides anything here."""
 

@@ -14,7 +14,7 @@ from tongban.gateway.v1.gateway_pb2 import STEP_KIND_FETCH
 from services.exchange.domain.grant import GrantChanged
 from services.exchange.domain.inquiry import StepAnswered, StepOutcome
 from services.exchange.domain.resource import ResourceChanged
-from services.exchange.events import applications, catalogue, corrections, opendata, providers
+from services.exchange.events import applications, catalogue, corrections, drops, opendata, providers
 from services.exchange.events.corrections import CorrectionEvents
 from services.exchange.events.providers import ProviderEvents
 from services.exchange.service.rulebook import Rulebook
@@ -58,6 +58,7 @@ def encode(fact: object) -> Outgoing:
         applications.encoded(fact)
         or catalogue.encoded(fact)
         or corrections.encoded(fact)
+        or drops.encoded(fact)
         or opendata.encoded(fact)
         or providers.encoded(fact)
     )

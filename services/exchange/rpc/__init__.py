@@ -6,6 +6,7 @@ from services.exchange.rpc.catalogue import CatalogueRpc
 from services.exchange.rpc.changes import ChangeRpc
 from services.exchange.rpc.connector import ConnectorRpc
 from services.exchange.rpc.corrections import CorrectionRpc
+from services.exchange.rpc.drops import FileDropRpc
 from services.exchange.rpc.entries import EntryRpc
 from services.exchange.rpc.exchange import ExchangeRpc
 from services.exchange.rpc.explaining import GrantRpc
@@ -21,6 +22,7 @@ __all__ = [
     "CorrectionRpc",
     "EntryRpc",
     "ExchangeRpc",
+    "FileDropRpc",
     "GrantRpc",
     "OpenDataRpc",
     "ProviderRpc",

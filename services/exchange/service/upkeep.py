@@ -2,15 +2,17 @@
 """What runs beside the calls: the rulebook forgets what changed, old answers go."""
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Protocol
 
+from services.exchange.service.drops import DropService
 from services.exchange.service.rulebook import Rulebook
 from services.exchange.service.steps import StepService
 from services.kit.errors import Unavailable
 
 _RETRY_SECONDS = 1.0
 _CLEANING_SECONDS = 3600.0
+_CLEARING_SECONDS = 60.0
 _REINDEX_MAX = 200
 
 
@@ -20,6 +22,14 @@ async def keep_fresh(rulebook: Rulebook, *, age_seconds_max: float) -> None:
     while True:
         await asyncio.sleep(age_seconds_max / 3 if refreshed else _RETRY_SECONDS)
         refreshed = await _refreshed(rulebook)
+
+
+async def keep_cleared(drops: DropService) -> None:
+    """Delete rows of files that are no longer given, once a minute: nobody may need them (PIPL, art. 19)."""
+    while True:
+        with suppress(Unavailable):
+            await drops.clear()
+        await asyncio.sleep(_CLEARING_SECONDS)
 
 
 async def keep_clean(steps: StepService) -> None:

@@ -12,6 +12,7 @@ from services.exchange.store.applications import ApplicationReads
 from services.exchange.store.catalogue import CatalogueReads
 from services.exchange.store.changes import ChangeReads
 from services.exchange.store.corrections import CorrectionReads
+from services.exchange.store.drops import DropReads
 from services.exchange.store.grants import GrantReads
 from services.exchange.store.opendata import OpenDataReads
 from services.exchange.store.providers import ProviderReads
@@ -31,6 +32,7 @@ class ExchangeStore(
     OpenDataReads,
     CatalogueReads,
     SearchReads,
+    DropReads,
     ProviderReads,
     ChangeReads,
     Store[ExchangeTx],

@@ -11,6 +11,7 @@ from services.exchange.store.applications import ApplicationRows
 from services.exchange.store.catalogue import CatalogueRows
 from services.exchange.store.changes import ChangeRows
 from services.exchange.store.corrections import CorrectionRows
+from services.exchange.store.drops import DropRows
 from services.exchange.store.grants import GrantRows
 from services.exchange.store.opendata import OpenDataRows
 from services.exchange.store.providers import ProviderRows
@@ -18,7 +19,9 @@ from services.exchange.store.tables import kept_answer
 from services.kit.store import Tx
 
 
-class ExchangeTx(ApplicationRows, CorrectionRows, GrantRows, CatalogueRows, OpenDataRows, ProviderRows, ChangeRows, Tx):
+class ExchangeTx(
+    ApplicationRows, CorrectionRows, GrantRows, CatalogueRows, DropRows, OpenDataRows, ProviderRows, ChangeRows, Tx
+):
     """Rows of the exchange, beside the kit's guard, outbox and ledger."""
 
     async def keep_answer(self, answer: KeptAnswer, *, expire_time: datetime) -> None:

@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.message import Message
 from tongban.events.v1 import steps_pb2
 from tongban.exchange.v1 import corrections_events_pb2 as corrections
+from tongban.exchange.v1 import drops_events_pb2 as drops_pb
 from tongban.exchange.v1 import exchange_events_pb2 as pb
 from tongban.exchange.v1 import providers_events_pb2 as providers_pb
 
@@ -18,6 +19,7 @@ from services.exchange.domain.corrections import (
     Duty,
     RecallIssued,
 )
+from services.exchange.domain.drops import Drop, DropState, FileDropLoaded
 from services.exchange.domain.grant import GrantChanged
 from services.exchange.domain.inquiry import StepAnswered, StepOutcome
 from services.exchange.domain.providers import Maintenance, MaintenanceAnnounced, ProviderTermsChanged
@@ -34,6 +36,7 @@ MAINTENANCE = Maintenance(
     grounds="Moving house.",
     cancelled=True,
 )
+DROP = Drop("d-1", "307002/000001", 2, DropState.CURRENT, "ab" * 32, NOW, rows=9, rejected=1)
 RECORDED: list[tuple[object, type[Message], str, str]] = [
     (ResourceChanged("307002/000001"), pb.ResourceChanged, "307002/000001", "0a0d3330373030322f303030303031"),
     (
@@ -53,6 +56,12 @@ RECORDED: list[tuple[object, type[Message], str, str]] = [
         providers_pb.MaintenanceAnnounced,
         "11990100000001046G",
         "0a036d2d3112123131393930313030303030303031303436471a0d3330373030322f303030303031220608909880d8062a0608b0d080d8063001",
+    ),
+    (
+        FileDropLoaded(DROP),
+        drops_pb.FileDropLoaded,
+        "307002/000001",
+        "0a03642d31120d3330373030322f303030303031180222406162616261626162616261626162616261626162616261626162616261626162616261626162616261626162616261626162616261626162616261626162616228093001",
     ),
     (
         StepAnswered("c-1", "fetch", 2, StepOutcome.DONE, output={"found": "true"}, answer_id="a-1"),

@@ -93,6 +93,8 @@ class _AdapterKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AdapterKi
     """A REST interface."""
     ADAPTER_KIND_CONNECTOR: _AdapterKind.ValueType  # 3
     """A connector that the provider runs and that dials out to the broker."""
+    ADAPTER_KIND_FILE: _AdapterKind.ValueType  # 4
+    """Files that the provider drops: CSV or Parquet."""
 
 class AdapterKind(_AdapterKind, metaclass=_AdapterKindEnumTypeWrapper):
     """How the broker reaches a provider."""
@@ -105,6 +107,8 @@ ADAPTER_KIND_REST: AdapterKind.ValueType  # 2
 """A REST interface."""
 ADAPTER_KIND_CONNECTOR: AdapterKind.ValueType  # 3
 """A connector that the provider runs and that dials out to the broker."""
+ADAPTER_KIND_FILE: AdapterKind.ValueType  # 4
+"""Files that the provider drops: CSV or Parquet."""
 Global___AdapterKind: _TypeAlias = AdapterKind  # noqa: Y015
 
 @_typing.final
@@ -202,7 +206,7 @@ class Resource(_message.Message):
 
     @_builtins.property
     def adapter_settings(self) -> _struct_pb2.Struct:
-        """The adapter's own settings: SQL `{"url","statement"}`, REST `{"url","mapping"}`, connector `{}`. Told to operators only."""
+        """The adapter's own settings: SQL `{"url","statement"}`, REST `{"url","mapping"}`, connector `{}`, file `{"format","key","columns"}`. Told to operators only, secrets masked."""
 
     @_builtins.property
     def metadata(self) -> _metadata_pb2.CoreMetadata:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from services.exchange.domain.settings.connector import ConnectorSettings
+from services.exchange.domain.settings.drop import DropSettings
 from services.exchange.domain.settings.loose import AdapterKind, path, shape_faults
 from services.exchange.domain.settings.rest import PLACE, OAuthSettings, RestSettings, TlsSettings
 from services.exchange.domain.settings.secrets import masked, told, unmasked
@@ -17,6 +18,7 @@ __all__ = [
     "AdapterKind",
     "AdapterSettings",
     "ConnectorSettings",
+    "DropSettings",
     "OAuthSettings",
     "RestSettings",
     "SqlSettings",
@@ -27,12 +29,13 @@ __all__ = [
     "tell_settings",
 ]
 
-AdapterSettings = SqlSettings | RestSettings | ConnectorSettings
+AdapterSettings = SqlSettings | RestSettings | ConnectorSettings | DropSettings
 
 _KINDS: Mapping[AdapterKind, type[AdapterSettings]] = {
     AdapterKind.SQL: SqlSettings,
     AdapterKind.REST: RestSettings,
     AdapterKind.CONNECTOR: ConnectorSettings,
+    AdapterKind.FILE: DropSettings,
 }
 
 

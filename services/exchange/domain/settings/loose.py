@@ -18,6 +18,7 @@ class AdapterKind(StrEnum):
     SQL = "sql"
     REST = "rest"
     CONNECTOR = "connector"
+    FILE = "file"
 
 
 def path(name: str) -> str:

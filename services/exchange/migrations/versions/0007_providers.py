@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds for providers: how answers may be treated, what is promised, maintenance, days as counted."""
+"""What holds for providers: how answers may be treated, what is promised, maintenance, days as counted; files they drop."""
 
 import sqlalchemy as sa
 from alembic import op
 
-from services.kit.store import UtcDateTime
+from services.kit.store import Json, UtcDateTime
 
 revision = "0007_providers"
 down_revision = "0006_corrections"
@@ -54,4 +54,37 @@ def upgrade() -> None:
         sa.Column("provider", sa.String(18), primary_key=True),
         sa.Column("probe_time", UtcDateTime, nullable=False),
         sa.Column("healthy", sa.Boolean, nullable=False),
+    )
+    _create_drops()
+
+
+def _create_drops() -> None:
+    op.create_table(
+        "file_drop",
+        sa.Column("drop_id", sa.String(36), primary_key=True),
+        sa.Column("resource", sa.String(64), sa.ForeignKey("resource.code"), nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("receive_time", UtcDateTime, nullable=False),
+        sa.Column("rows", sa.BigInteger, nullable=False),
+        sa.Column("rejected", sa.BigInteger, nullable=False),
+        sa.Column("reasons", Json, nullable=False),
+        sa.Column("refusal", sa.String(40), nullable=False),
+        sa.Column("switch_time", UtcDateTime, nullable=True),
+    )
+    op.create_index("file_drop_by_resource", "file_drop", ["resource", "version"], unique=True)
+    op.create_index("file_drop_by_state", "file_drop", ["resource", "state"])
+    op.create_table(
+        "drop_row",
+        sa.Column("drop_id", sa.String(36), sa.ForeignKey("file_drop.drop_id"), primary_key=True),
+        sa.Column("mark", sa.LargeBinary, primary_key=True),
+        sa.Column("sealed", sa.LargeBinary, nullable=True),
+    )
+    op.create_table(
+        "drop_reject",
+        sa.Column("drop_id", sa.String(36), sa.ForeignKey("file_drop.drop_id"), primary_key=True),
+        sa.Column("line", sa.BigInteger, primary_key=True),
+        sa.Column("field", sa.String(64), nullable=False),
+        sa.Column("reason", sa.String(40), nullable=False),
     )
