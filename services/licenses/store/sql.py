@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import Select, select, tuple_, update
 
 from services.kit.errors import PageTokenInvalid, VersionConflict
-from services.kit.ledger.access import Receipt
 from services.kit.paging import Page, decode_token, encode_token
 from services.kit.store import Store, Tx
 from services.licenses.domain.identifier import LicenseIdentifier
@@ -87,11 +86,13 @@ class SqlLicensesTx(Tx):
 
     async def request(self, key: str) -> Request | None:
         """Find what a request was answered with."""
-        query = select(request_table).where(request_table.c.key == key)
-        row = (await self.connection.execute(query)).one_or_none()
+        query = select(request_table, license_table.c.holder_id).join(
+            license_table, license_table.c.license_id == request_table.c.license_id
+        )
+        row = (await self.connection.execute(query.where(request_table.c.key == key))).one_or_none()
         if row is None:
             return None
-        receipt = Receipt(self.store.ledger.log, row.receipt_index, row.receipt_hash)
+        receipt = await self.store.ledger.receipt_again(self.connection, row.receipt_index, row.holder_id)
         return Request(row.key, row.fingerprint, row.license_id, LicenseState(row.state), receipt)
 
     async def remember(self, request: Request) -> None:

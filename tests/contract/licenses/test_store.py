@@ -10,7 +10,7 @@ import pytest
 
 from services.kit.caller import Caller, CallerKind, acting_as
 from services.kit.errors import PageTokenInvalid, VersionConflict
-from services.kit.ledger.access import Access, Receipt
+from services.kit.ledger.access import Access, Receipt, content_digest
 from services.licenses.domain.identifier import LicenseIdentifier
 from services.licenses.domain.license import License, LicenseIssued, LicenseState, suspend
 from services.licenses.events import to_wire
@@ -124,9 +124,10 @@ async def test_only_the_state_of_a_version_changes(store: LicensesStore) -> None
 
 
 async def test_a_request_is_remembered_with_its_answer(store: LicensesStore) -> None:
+    await added(store, license_of(1))
     async with store.transaction() as tx:
         assert await tx.first_sight("agency:x:r-1")
-        receipt = await tx.leaf(Access("licenses.IssueLicense", CHILD_ID, "p", "b"))
+        receipt = await tx.leaf(Access("licenses.IssueLicense", CHILD_ID, "p", "b", digest=content_digest(b"content")))
         request = Request("agency:x:r-1", "f" * 64, license_of(1).license_id, LicenseState.ACTIVE, receipt)
         await tx.remember(request)
     async with store.transaction() as tx:
