@@ -22,6 +22,7 @@ from services.gateway.clients import (
     LedgerClient,
     LicensesClient,
     NamesClient,
+    OpenDataClient,
 )
 from services.gateway.config import Settings
 from services.gateway.console.routes import LARGER_BODIES, console_routes
@@ -123,6 +124,7 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
             http=build_app(
                 service,
                 runtime.tokens,
+                open_data=OpenDataClient(runtime.peer("exchange")),
                 telemetry=runtime.telemetry,
                 ready=runtime.readiness.problems,
                 limits=Limits(

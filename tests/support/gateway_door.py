@@ -15,6 +15,7 @@ from services.gateway.rest.app import build_app
 from services.gateway.rest.limits import Limits
 from services.kit.telemetry import Telemetry
 from tests.support.gateway_fake import NOW, FakeGateway, FakeVerifier
+from tests.support.gateway_opendata import FakeOpenData
 
 MOTHER = {"authorization": "Bearer citizen:mother"}
 OTHER = {"authorization": "Bearer citizen:other"}
@@ -40,6 +41,7 @@ async def doorway(
     gateway: FakeGateway | None = None,
     console: Sequence[BaseRoute] = (),
     larger_bodies: Mapping[str, int] | None = None,
+    open_data: FakeOpenData | None = None,
 ) -> AsyncIterator[Doorway]:
     """Open the door and a client of it."""
     gateway = gateway or FakeGateway()
@@ -53,6 +55,7 @@ async def doorway(
     app = build_app(
         gateway,
         FakeVerifier(),
+        open_data=open_data or FakeOpenData(),
         telemetry=telemetry,
         ready=ready,
         limits=limits,

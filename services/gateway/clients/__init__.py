@@ -7,5 +7,14 @@ from services.gateway.clients.identity import IdentityClient
 from services.gateway.clients.ledgers import LedgerClient
 from services.gateway.clients.licenses import LicensesClient
 from services.gateway.clients.names import NamesClient
+from services.gateway.clients.opendata import OpenDataClient
 
-__all__ = ["CorrectionsClient", "ExchangeClient", "IdentityClient", "LedgerClient", "LicensesClient", "NamesClient"]
+__all__ = [
+    "CorrectionsClient",
+    "ExchangeClient",
+    "IdentityClient",
+    "LedgerClient",
+    "LicensesClient",
+    "NamesClient",
+    "OpenDataClient",
+]

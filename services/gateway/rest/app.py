@@ -16,6 +16,7 @@ from services.gateway.rest import (
     licenses,
     matters,
     oauth,
+    opendata,
 )
 from services.gateway.rest import sandbox as sandbox_room
 from services.gateway.rest.docs import add_docs
@@ -24,6 +25,7 @@ from services.gateway.rest.limits import Buckets, Limits, Streams
 from services.gateway.rest.refused import add_refusals
 from services.gateway.rest.watch import Watch
 from services.gateway.service import GatewayService
+from services.gateway.service.opendata import OpenData
 from services.kit.clock import Clock, utc_now
 from services.kit.http.bodies import BoundedBodies
 from services.kit.telemetry import Telemetry
@@ -33,6 +35,7 @@ def build_app(
     service: GatewayService,
     verifier: Verifier,
     *,
+    open_data: OpenData,
     telemetry: Telemetry,
     ready: Ready,
     limits: Limits | None = None,
@@ -47,6 +50,7 @@ def build_app(
     Args:
         service: the use cases.
         verifier: tells what a bearer token says.
+        open_data: what is open to everybody.
         telemetry: traces each request.
         ready: answers what is wrong by the name of the part, for `/readyz`; empty when ready.
         limits: bounds of the door.
@@ -67,6 +71,7 @@ def build_app(
     )
     app.state.door = Door(
         service=service,
+        open_data=open_data,
         verifier=verifier,
         ready=ready,
         limits=limits,
@@ -87,6 +92,7 @@ def build_app(
         accesses,
         data_tracker,
         corrections,
+        opendata,
         sandbox_room,
         oauth,
         health,

@@ -64,6 +64,7 @@ _TAGS: Final = [
     {"name": "licenses", "description": "What was issued, with credentials."},
     {"name": "accesses", "description": "Who used my data, with proofs."},
     {"name": "corrections", "description": "Values about me that I say are wrong."},
+    {"name": "opendata", "description": "What departments open to everybody; no account."},
     {"name": "tokens", "description": "Access tokens and their keys."},
     {"name": "sandbox", "description": "Made-up accounts."},
     {"name": "health", "description": "For operators."},

@@ -10,6 +10,7 @@ from fastapi.security.utils import get_authorization_scheme_param
 
 from services.gateway.rest.limits import Allowance, Buckets, Limits, Streams
 from services.gateway.service import GatewayService
+from services.gateway.service.opendata import OpenData
 from services.kit.caller import Caller, acting_as
 from services.kit.clock import Clock
 from services.kit.errors import Unauthenticated
@@ -36,6 +37,7 @@ class Door:
     """Everything that the routes share; found in the application's state."""
 
     service: GatewayService
+    open_data: OpenData
     verifier: Verifier
     ready: Ready
     limits: Limits

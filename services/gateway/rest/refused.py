@@ -20,6 +20,11 @@ _HTTP: Mapping[int, tuple[str, str, str]] = {
     405: ("METHOD_NOT_ALLOWED", "This address doesn't take that method.", "The header Allow lists what it takes."),
     408: ("BODY_TOO_SLOW", "The body took too long to arrive.", "Send it again over a better line."),
     413: ("BODY_TOO_LARGE", "The body is larger than this address takes.", "Send less."),
+    416: (
+        "RANGE_UNSATISFIABLE",
+        "The range asks for no byte of the file.",
+        "Content-Range tells how long the file is.",
+    ),
     415: ("MEDIA_TYPE_UNSUPPORTED", "This address doesn't take that media type.", "Send application/json."),
 }
 

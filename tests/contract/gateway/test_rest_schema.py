@@ -12,6 +12,7 @@ from services.gateway.rest.app import build_app
 from services.gateway.rest.limits import Limits
 from services.kit.telemetry import Telemetry
 from tests.support.gateway_fake import NOW, FakeGateway, FakeVerifier
+from tests.support.gateway_opendata import FakeOpenData
 
 EVENTS = "/api/v1/cases/{case_id}/events"
 """A stream has no end to wait for; tests/unit/gateway/test_rest_events.py has it."""
@@ -24,6 +25,7 @@ async def ready() -> Mapping[str, str]:
 app = build_app(
     FakeGateway(),
     FakeVerifier(),
+    open_data=FakeOpenData(),
     telemetry=Telemetry("gateway"),
     ready=ready,
     limits=Limits(per_second=1e6, burst=1_000_000),
