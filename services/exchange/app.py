@@ -11,14 +11,21 @@ from typing import Any
 
 from tongban.exchange.v1 import exchange_service_pb2_grpc as doors
 from tongban.exchange.v1.applications_service_pb2_grpc import add_ApplicationServiceServicer_to_server
+from tongban.exchange.v1.batches_service_pb2_grpc import add_BatchServiceServicer_to_server
 from tongban.exchange.v1.catalogue_service_pb2_grpc import add_EntryServiceServicer_to_server
 from tongban.exchange.v1.changes_service_pb2_grpc import add_ChangeServiceServicer_to_server
+from tongban.exchange.v1.consents_service_pb2_grpc import (
+    add_ConsentServiceServicer_to_server,
+    add_PreviewServiceServicer_to_server,
+)
 from tongban.exchange.v1.corrections_service_pb2_grpc import add_CorrectionServiceServicer_to_server
 from tongban.exchange.v1.drops_service_pb2_grpc import add_FileDropServiceServicer_to_server
 from tongban.exchange.v1.grants_service_pb2_grpc import add_GrantServiceServicer_to_server
 from tongban.exchange.v1.opendata_service_pb2_grpc import add_OpenDataServiceServicer_to_server
 from tongban.exchange.v1.providers_service_pb2_grpc import add_ProviderServiceServicer_to_server
+from tongban.exchange.v1.requests_service_pb2_grpc import add_DataRequestServiceServicer_to_server
 from tongban.exchange.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
+from tongban.exchange.v1.subscriptions_service_pb2_grpc import add_SubscriptionServiceServicer_to_server
 from tongban.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 
 from services.exchange.adapters.drop import read_file
@@ -33,6 +40,7 @@ from services.exchange.domain.xroad import instance_of
 from services.exchange.events import (
     ALL_TOPICS,
     TOPICS,
+    CallEvents,
     CorrectionEvents,
     ExchangeEvents,
     ProviderEvents,
@@ -45,23 +53,33 @@ from services.exchange.rest.xroad.meta import MetaCalls
 from services.exchange.rest.xroad.services import ResourceCalls
 from services.exchange.rpc import (
     ApplicationRpc,
+    BatchRpc,
     CatalogueRpc,
     ChangeRpc,
     ConnectorRpc,
+    ConsentRpc,
     CorrectionRpc,
+    DataRequestRpc,
     EntryRpc,
     ExchangeRpc,
     FileDropRpc,
     GrantRpc,
     OpenDataRpc,
+    PreviewRpc,
     ProviderRpc,
     SearchRpc,
+    SubscriptionRpc,
 )
 from services.exchange.service.applications import ApplicationService
-from services.exchange.service.broker import Broker, NoConsents
+from services.exchange.service.batch_asking import Asker
+from services.exchange.service.batches import BatchService
+from services.exchange.service.bell import Bell
+from services.exchange.service.broker import Broker
 from services.exchange.service.catalogue import CatalogueService
+from services.exchange.service.change_stream import ChangeStreams
 from services.exchange.service.changes import ChangeService
 from services.exchange.service.connectors import ConnectorHub
+from services.exchange.service.consents import ConsentService
 from services.exchange.service.corrections import ClaimService, Disputes, RecallService
 from services.exchange.service.drops import DropService
 from services.exchange.service.entries import EntryService
@@ -70,15 +88,18 @@ from services.exchange.service.grants import GrantService
 from services.exchange.service.opencatalogue import OpenCatalogue
 from services.exchange.service.opendata import OpenDataService
 from services.exchange.service.ports import Adapters, Persons, Steps
+from services.exchange.service.previews import PreviewService
 from services.exchange.service.providers import Limits, Providers, Terms
 from services.exchange.service.providers.desk import ProviderDesk
 from services.exchange.service.providers.health import ProviderWatch, keep_watch
 from services.exchange.service.queries import QueryService
 from services.exchange.service.quotas import Quotas
+from services.exchange.service.requests import RequestService
 from services.exchange.service.rulebook import Rulebook
 from services.exchange.service.search import SearchService
 from services.exchange.service.steps import StepService
 from services.exchange.service.subjects import Subjects
+from services.exchange.service.subscriptions import SubscriptionService
 from services.exchange.service.upkeep import keep_clean, keep_cleared, keep_fresh, keep_indexed
 from services.exchange.service.xroad import NeighborService
 from services.exchange.store import ExchangeStore
@@ -147,7 +168,8 @@ async def running(
         stack.callback(hub.close)
         people = PersonsClient(runtime.peer("identity")) if persons is None else persons
         subjects = Subjects(people, store, monotonic=time.monotonic)
-        broker = Broker(subjects, quotas, providers, NoConsents(), clock=runtime.clock)
+        consents = ConsentService(store, rulebook, clock=runtime.clock, age_seconds_max=settings.grants_age_seconds_max)
+        broker = Broker(subjects, quotas, providers, consents, clock=runtime.clock)
         disputes = Disputes(store, clock=runtime.clock)
         await disputes.refresh()
         queries = QueryService(store, rulebook, subjects, broker, disputes=disputes, clock=runtime.clock)
@@ -183,6 +205,26 @@ async def running(
         applications = ApplicationService(
             store, rulebook, deadlines, limits, clock=runtime.clock, region=settings.region
         )
+        asker = Asker(rulebook, subjects, broker, digest=store.digest)
+        stack.push_async_callback(asker.close)
+        batches = BatchService(store, asker, clock=runtime.clock, hours=settings.batch_hours)
+        previews = PreviewService(store, rulebook, subjects, broker, clock=runtime.clock, days=settings.preview_days)
+        bell = Bell()
+        subscriptions = SubscriptionService(
+            store, rulebook, subjects, bell, clock=runtime.clock, days=settings.change_days
+        )
+        requests = RequestService(
+            store,
+            rulebook,
+            subjects,
+            quotas,
+            consents,
+            deadlines=deadlines,
+            limits=limits,
+            region=settings.region,
+            clock=runtime.clock,
+            days=settings.request_days,
+        )
         yield App(
             name="exchange",
             rpc=[
@@ -194,6 +236,14 @@ async def running(
                 (add_ApplicationServiceServicer_to_server, ApplicationRpc(applications)),
                 (add_GrantServiceServicer_to_server, GrantRpc(queries, explainer)),
                 (doors.add_ConnectorServiceServicer_to_server, ConnectorRpc(hub, rulebook)),
+                (add_BatchServiceServicer_to_server, BatchRpc(batches)),
+                (add_ConsentServiceServicer_to_server, ConsentRpc(consents, rulebook)),
+                (add_DataRequestServiceServicer_to_server, DataRequestRpc(requests)),
+                (add_PreviewServiceServicer_to_server, PreviewRpc(previews, rulebook)),
+                (
+                    add_SubscriptionServiceServicer_to_server,
+                    SubscriptionRpc(subscriptions, ChangeStreams(store, rulebook, broker, consents, bell)),
+                ),
                 (add_CorrectionServiceServicer_to_server, CorrectionRpc(claims, recalls)),
                 (add_FileDropServiceServicer_to_server, FileDropRpc(drops, bytes_max=settings.drop_bytes_max)),
                 (add_ProviderServiceServicer_to_server, ProviderRpc(desk, watch)),
@@ -205,13 +255,16 @@ async def running(
             topics=TOPICS,
             hears_all=together(
                 RulebookEvents(rulebook).routes,
+                CallEvents(consents, bell).routes,
                 CorrectionEvents(disputes).routes,
                 ProviderEvents(watch, providers).routes,
             ),
             all_topics=ALL_TOPICS,
             background=[
                 partial(keep_fresh, rulebook, age_seconds_max=settings.grants_age_seconds_max),
-                partial(keep_clean, answering),
+                partial(
+                    keep_clean, [each.drop_expired for each in (answering, batches, previews, requests, subscriptions)]
+                ),
                 partial(keep_cleared, drops),
                 *_watching(settings, runtime, store, drops),
                 partial(keep_watch, watch, probe_seconds=settings.provider_probe_seconds),

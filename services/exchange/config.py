@@ -33,6 +33,16 @@ class Settings(Common, frozen=True):
     answer_days: int = Field(
         default=30, ge=1, le=365, description="Days that the answer of a step is kept for the gateway, sealed."
     )
+    request_days: int = Field(
+        default=90, ge=1, le=365, description="Days that a question for people, and its answer, is kept."
+    )
+    change_days: int = Field(
+        default=7, ge=1, le=366, description="Days that a change is kept for subscribers who were away."
+    )
+    preview_days: int = Field(default=30, ge=1, le=365, description="Days that a preview waits for its resident.")
+    batch_hours: int = Field(
+        default=24, ge=1, le=240, description="Hours that a batch waits for its receiver to go on with it."
+    )
     own_queries_per_day: int = Field(
         default=200,
         ge=1,

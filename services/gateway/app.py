@@ -16,6 +16,7 @@ from tongban.gateway.v1.gateway_service_pb2_grpc import (
 from tongban.identity.v1.identity_events_pb2 import AgencyChanged
 
 from services.gateway.clients import (
+    ConsentsClient,
     CorrectionsClient,
     ExchangeClient,
     IdentityClient,
@@ -85,6 +86,7 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
                     NamesClient(runtime.peer("identity"), runtime.peer("exchange")),
                 ),
                 CorrectionsClient(runtime.peer("exchange"), workflows),
+                ConsentsClient(runtime.peer("exchange"), workflows),
             ),
             poll_seconds=settings.poll_seconds,
             sandbox=settings.sandbox,

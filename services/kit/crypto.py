@@ -167,6 +167,14 @@ class SigningKey:
         return f"{signed}.{base64url(self.sign(signed.encode()))}"
 
 
+def sm3(*parts: bytes) -> bytes:
+    """Digest the parts as one message (GB/T 32905-2016); 32 bytes. Python's own hashlib need not have it."""
+    digest = hashes.Hash(hashes.SM3())
+    for part in parts:
+        digest.update(part)
+    return digest.finalize()
+
+
 def base64url(value: bytes) -> str:
     """Encode without padding (RFC 7515, appendix C)."""
     return base64.urlsafe_b64encode(value).rstrip(b"=").decode()

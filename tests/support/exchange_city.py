@@ -14,9 +14,13 @@ from tongban.events.v1.steps_pb2 import StepAnswered
 from tongban.exchange.v1 import exchange_pb2 as nouns
 from tongban.exchange.v1 import exchange_service_pb2 as pb
 from tongban.exchange.v1 import exchange_service_pb2_grpc as doors
+from tongban.exchange.v1.batches_service_pb2_grpc import BatchServiceStub
+from tongban.exchange.v1.consents_service_pb2_grpc import ConsentServiceStub, PreviewServiceStub
 from tongban.exchange.v1.corrections_service_pb2_grpc import CorrectionServiceStub
 from tongban.exchange.v1.drops_service_pb2_grpc import FileDropServiceStub
 from tongban.exchange.v1.providers_service_pb2_grpc import ProviderServiceStub
+from tongban.exchange.v1.requests_service_pb2_grpc import DataRequestServiceStub
+from tongban.exchange.v1.subscriptions_service_pb2_grpc import SubscriptionServiceStub
 from tongban.gateway.v1 import gateway_pb2
 from tongban.identity.v1 import identity_pb2, identity_service_pb2
 from tongban.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
@@ -80,6 +84,11 @@ class City(Neighborhood):
         doors.ExchangeServiceStub,
         doors.CatalogueServiceStub,
         CorrectionServiceStub,
+        BatchServiceStub,
+        ConsentServiceStub,
+        PreviewServiceStub,
+        DataRequestServiceStub,
+        SubscriptionServiceStub,
         LedgerServiceStub,
         FileDropServiceStub,
         ProviderServiceStub,

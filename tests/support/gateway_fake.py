@@ -46,6 +46,7 @@ from services.kit.errors import Code, NotFound, Refusal, RequestInvalid, Version
 from services.kit.paging import Page, decode_token, encode_token
 from services.kit.telemetry import current_trace_id
 from services.kit.tokens import Claims, TokenExpired, TokenInvalid
+from tests.support.gateway_consents import ConsentsFake
 
 NOW = datetime(2026, 11, 23, 2, 10, tzinfo=UTC)
 HOSPITAL = AgencyView(role="hospital", uscc="1299010000000102XJ", name=Text("安和医院", "Anhe Hospital"))
@@ -114,6 +115,7 @@ class FakeGateway(GatewayService):
         self.broken: BaseException | None = None
         self.personas_asked = 0
         self.narrowed: list[NarrowAccesses] = []
+        self._consents = ConsentsFake()
         self.disputes: dict[tuple[str, str], DisputeValue] = {}
 
     def _check(self) -> None:

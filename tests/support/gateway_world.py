@@ -34,6 +34,7 @@ from services.kit.caller import Caller, CallerKind
 from services.kit.errors import NotFound
 from services.kit.paging import Page
 from services.kit.telemetry import Telemetry
+from tests.support.gateway_consents import ConsentsFake
 from tests.support.gateway_matters import HOSPITAL, MOTHER, NOW
 
 T = TypeVar("T")
@@ -166,7 +167,7 @@ class World:
         self.engine = Engine(self.store, self.workflows, self.bell, self.telemetry, clock=self.clock)
         prefiller = Prefiller(self.identity, self.exchange, self.workflows)
         drafts = Drafts(self.engine, prefiller, self.bounds)
-        sources = Sources(self.identity, NoLicenses(), NoLedgers(), NoCorrections())
+        sources = Sources(self.identity, NoLicenses(), NoLedgers(), NoCorrections(), ConsentsFake())
         self.service = GatewayService(self.engine, drafts, sources, poll_seconds=self.poll_seconds, sandbox=True)
         self.steps = StepDesk(self.engine, self.exchange)
         self.recalls = RecallDesk(self.engine)

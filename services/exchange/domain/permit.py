@@ -211,12 +211,23 @@ def _nearest(
         return PurposeNotGranted("The agency's grant does not hold for this purpose.")
     allowed = [each for each in meant if method in each.methods]
     if not allowed:
-        return MethodNotGranted(f"The agency's grant does not allow {method.value}.")
+        return MethodNotGranted(f"The agency's grant does not allow {method.value}.", remedy=_instead(meant))
     waits = [each.opening.opens_in_seconds(now) for each in allowed if each.opening is not None]
     return OutsideHours(
         "The agency's grant does not answer at this hour.",
         retry_after_seconds=min((wait for wait in waits if wait is not None), default=None),
     )
+
+
+def _instead(grants: Sequence[CompiledGrant]) -> str:
+    """Say what may be used instead, least data first."""
+    ways = {
+        "Verify": any(Method.VERIFY in each.methods and each.verify_mask for each in grants),
+        "Ask": any(Method.VERIFY in each.methods and each.questions for each in grants),
+        "Query": any(Method.QUERY in each.methods for each in grants),
+    }
+    allowed = [way for way, is_allowed in ways.items() if is_allowed]
+    return f"Use {' or '.join(allowed)}, or ask the provider for more." if allowed else "Ask the provider for it."
 
 
 def _outside(wanted: Iterable[str], masks: Iterable[frozenset[str]]) -> FieldNotGranted:

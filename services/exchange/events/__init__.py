@@ -14,7 +14,8 @@ from tongban.gateway.v1.gateway_pb2 import STEP_KIND_FETCH
 from services.exchange.domain.grant import GrantChanged
 from services.exchange.domain.inquiry import StepAnswered, StepOutcome
 from services.exchange.domain.resource import ResourceChanged
-from services.exchange.events import applications, catalogue, corrections, drops, opendata, providers
+from services.exchange.events import applications, calls, catalogue, corrections, drops, opendata, providers
+from services.exchange.events.calls import CallEvents
 from services.exchange.events.corrections import CorrectionEvents
 from services.exchange.events.providers import ProviderEvents
 from services.exchange.service.rulebook import Rulebook
@@ -26,6 +27,7 @@ from services.kit.envelope import Envelope, Outgoing
 __all__ = [
     "ALL_TOPICS",
     "TOPICS",
+    "CallEvents",
     "CorrectionEvents",
     "ExchangeEvents",
     "ProviderEvents",
@@ -56,6 +58,7 @@ def encode(fact: object) -> Outgoing:
             return Outgoing(_step_answered(fact), key=fact.case_id, correlation=fact.case_id)
     outgoing = (
         applications.encoded(fact)
+        or calls.encoded(fact)
         or catalogue.encoded(fact)
         or corrections.encoded(fact)
         or drops.encoded(fact)

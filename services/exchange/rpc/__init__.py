@@ -2,9 +2,11 @@
 """The exchange's gRPC doorway."""
 
 from services.exchange.rpc.applications import ApplicationRpc
+from services.exchange.rpc.batches import BatchRpc
 from services.exchange.rpc.catalogue import CatalogueRpc
 from services.exchange.rpc.changes import ChangeRpc
 from services.exchange.rpc.connector import ConnectorRpc
+from services.exchange.rpc.consents import ConsentRpc, PreviewRpc
 from services.exchange.rpc.corrections import CorrectionRpc
 from services.exchange.rpc.drops import FileDropRpc
 from services.exchange.rpc.entries import EntryRpc
@@ -12,19 +14,26 @@ from services.exchange.rpc.exchange import ExchangeRpc
 from services.exchange.rpc.explaining import GrantRpc
 from services.exchange.rpc.opendata import OpenDataRpc
 from services.exchange.rpc.providers import ProviderRpc
+from services.exchange.rpc.requests import DataRequestRpc
 from services.exchange.rpc.search import SearchRpc
+from services.exchange.rpc.subscriptions import SubscriptionRpc
 
 __all__ = [
     "ApplicationRpc",
+    "BatchRpc",
     "CatalogueRpc",
     "ChangeRpc",
     "ConnectorRpc",
+    "ConsentRpc",
     "CorrectionRpc",
+    "DataRequestRpc",
     "EntryRpc",
     "ExchangeRpc",
     "FileDropRpc",
     "GrantRpc",
     "OpenDataRpc",
+    "PreviewRpc",
     "ProviderRpc",
     "SearchRpc",
+    "SubscriptionRpc",
 ]

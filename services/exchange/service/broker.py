@@ -4,7 +4,6 @@
 from services.exchange.domain.answer import Scalar
 from services.exchange.domain.inquiry import Inquiry, Subject
 from services.exchange.domain.permit import Permit
-from services.exchange.domain.refusals import ConsentMissing
 from services.exchange.service.ports import Consents
 from services.exchange.service.providers import Providers
 from services.exchange.service.quotas import Quotas
@@ -70,11 +69,3 @@ class Broker:
         if record is None or permit.view is None:
             return record
         return permit.view(record, local_date(self._clock()).isoformat())
-
-
-class NoConsents:
-    """Nobody has consented to anything: where consents are not kept, a grant that goes by them answers nobody."""
-
-    async def must_hold(self, **_: object) -> None:
-        """Refuse."""
-        raise ConsentMissing("The subject has not consented to this.")

@@ -2,12 +2,12 @@
 """What runs beside the calls: the rulebook forgets what changed, old answers go."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Protocol
 
 from services.exchange.service.drops import DropService
 from services.exchange.service.rulebook import Rulebook
-from services.exchange.service.steps import StepService
 from services.kit.errors import Unavailable
 
 _RETRY_SECONDS = 1.0
@@ -32,11 +32,12 @@ async def keep_cleared(drops: DropService) -> None:
         await asyncio.sleep(_CLEARING_SECONDS)
 
 
-async def keep_clean(steps: StepService) -> None:
+async def keep_clean(drops: Sequence[Callable[[], Awaitable[object]]]) -> None:
     """Delete what may no longer be kept, once an hour. A process that misses a turn leaves it to the next."""
     while True:
         try:
-            await steps.drop_expired()
+            for drop in drops:
+                await drop()
         except Unavailable:
             await asyncio.sleep(_RETRY_SECONDS)
             continue

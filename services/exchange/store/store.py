@@ -9,14 +9,18 @@ from services.exchange.domain.inquiry import KeptAnswer
 from services.exchange.domain.refusals import AnswerNotFound
 from services.exchange.store import rows
 from services.exchange.store.applications import ApplicationReads
+from services.exchange.store.batches import BatchReads
 from services.exchange.store.catalogue import CatalogueReads
 from services.exchange.store.changes import ChangeReads
+from services.exchange.store.consents import ConsentReads
 from services.exchange.store.corrections import CorrectionReads
 from services.exchange.store.drops import DropReads
 from services.exchange.store.grants import GrantReads
 from services.exchange.store.opendata import OpenDataReads
 from services.exchange.store.providers import ProviderReads
+from services.exchange.store.requests import RequestReads
 from services.exchange.store.search import SearchReads
+from services.exchange.store.subscriptions import SubscriptionReads
 from services.exchange.store.tables import kept_answer, metadata
 from services.exchange.store.tx import ExchangeTx
 from services.exchange.store.xroad import NeighborReads
@@ -35,6 +39,10 @@ class ExchangeStore(
     DropReads,
     ProviderReads,
     ChangeReads,
+    BatchReads,
+    ConsentReads,
+    RequestReads,
+    SubscriptionReads,
     Store[ExchangeTx],
 ):
     """One database: catalogue, grants, counts, answers, and the kit's outbox, guard and ledger."""

@@ -8,19 +8,35 @@ from sqlalchemy import delete, select
 from services.exchange.domain.inquiry import KeptAnswer
 from services.exchange.store import rows
 from services.exchange.store.applications import ApplicationRows
+from services.exchange.store.batches import BatchRows
 from services.exchange.store.catalogue import CatalogueRows
 from services.exchange.store.changes import ChangeRows
+from services.exchange.store.consents import ConsentRows
 from services.exchange.store.corrections import CorrectionRows
 from services.exchange.store.drops import DropRows
 from services.exchange.store.grants import GrantRows
 from services.exchange.store.opendata import OpenDataRows
 from services.exchange.store.providers import ProviderRows
+from services.exchange.store.requests import RequestRows
+from services.exchange.store.subscriptions import SubscriptionRows
 from services.exchange.store.tables import kept_answer
 from services.kit.store import Tx
 
 
 class ExchangeTx(
-    ApplicationRows, CorrectionRows, GrantRows, CatalogueRows, DropRows, OpenDataRows, ProviderRows, ChangeRows, Tx
+    ApplicationRows,
+    CorrectionRows,
+    GrantRows,
+    CatalogueRows,
+    DropRows,
+    OpenDataRows,
+    ProviderRows,
+    ChangeRows,
+    BatchRows,
+    ConsentRows,
+    RequestRows,
+    SubscriptionRows,
+    Tx,
 ):
     """Rows of the exchange, beside the kit's guard, outbox and ledger."""
 

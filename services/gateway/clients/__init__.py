@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Other services in the gateway's words. A resident's token goes along; rights and leaves are theirs."""
 
+from services.gateway.clients.consents import ConsentsClient
 from services.gateway.clients.corrections import CorrectionsClient
 from services.gateway.clients.exchange import ExchangeClient
 from services.gateway.clients.identity import IdentityClient
@@ -10,6 +11,7 @@ from services.gateway.clients.names import NamesClient
 from services.gateway.clients.opendata import OpenDataClient
 
 __all__ = [
+    "ConsentsClient",
     "CorrectionsClient",
     "ExchangeClient",
     "IdentityClient",

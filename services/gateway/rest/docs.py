@@ -65,6 +65,7 @@ _TAGS: Final = [
     {"name": "accesses", "description": "Who used my data, with proofs."},
     {"name": "corrections", "description": "Values about me that I say are wrong."},
     {"name": "opendata", "description": "What departments open to everybody; no account."},
+    {"name": "consents", "description": "What departments may have, and what they would see."},
     {"name": "tokens", "description": "Access tokens and their keys."},
     {"name": "sandbox", "description": "Made-up accounts."},
     {"name": "health", "description": "For operators."},

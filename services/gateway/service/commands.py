@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +46,32 @@ class SubmitCase:
     case_id: str
     version: int | None = None
     idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveConsent:
+    """Let one department have fields of one's own record, for one purpose. Under a key, a repeat is the same consent."""
+
+    grantee: str
+    resource: str
+    purpose: str
+    fields: tuple[str, ...]
+    expires: datetime
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawConsent:
+    """Withdraw a consent."""
+
+    consent_id: str
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecidePreview:
+    """Let exactly what `token` was shown for be sent; or, without a token, keep it from being sent."""
+
+    preview_id: str
+    idempotency_key: str
+    token: str = field(default="", repr=False)

@@ -11,6 +11,7 @@ from services.gateway.domain.refusals import CaseNotFound, SandboxOff
 from services.gateway.service.accesses import LOGS, merged, usages
 from services.gateway.service.bell import case_key
 from services.gateway.service.commands import ChangeAnswers, CreateCase, DeleteDraft, SubmitCase
+from services.gateway.service.consents import ConsentSource, ResidentConsents
 from services.gateway.service.corrections import CorrectionSource, CorrectionSummary, CorrectionView, DisputeValue
 from services.gateway.service.drafts import Drafts, citizen
 from services.gateway.service.engine import Engine
@@ -48,9 +49,10 @@ class Sources:
     licenses: LicensesSource
     ledgers: LedgerSource
     corrections: CorrectionSource
+    consents: ConsentSource
 
 
-class GatewayService:
+class GatewayService(ResidentConsents):
     """Cases, licenses and accesses of the calling resident, and the public catalogue.
 
     Refusals carry code and reason; `Unavailable` says that a service behind does not answer.
@@ -62,6 +64,7 @@ class GatewayService:
         self._engine = engine
         self._drafts = drafts
         self._sources = sources
+        self._consents = sources.consents
         self._poll_seconds = poll_seconds
         self._sandbox = sandbox
 

@@ -2,7 +2,7 @@
 """What the gateway shows: frozen, free of wire types, ready for any doorway."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.gateway.domain.case import CaseStatus
@@ -352,6 +352,56 @@ class AccessPage:
     missing: tuple[str, ...]
     total: int = 0
     hidden: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceView:
+    """A data resource of a department."""
+
+    code: str
+    name: Text
+
+
+@dataclass(frozen=True, slots=True)
+class NamedField:
+    """A field, or a yes/no question, in words."""
+
+    name: str
+    title: Text
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentView:
+    """What the resident lets one department have: who, from whom, what, why, until when (PIPL, art. 23)."""
+
+    consent_id: str
+    grantee: AgencyView
+    provider: AgencyView
+    resource: ResourceView
+    purpose: str
+    fields: tuple[NamedField, ...]
+    given: datetime
+    expires: datetime
+    withdrawn: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewView:
+    """A transfer that waits for the resident's word; `values` and `token` where it is looked at and still pending."""
+
+    preview_id: str
+    agency: AgencyView
+    provider: AgencyView
+    resource: ResourceView
+    purpose: str
+    case_id: str
+    fields: tuple[NamedField, ...]
+    state: str
+    """`pending`, `confirmed`, `declined` or `collected`."""
+    requested: datetime
+    expires: datetime
+    values: Mapping[str, object] | None = field(default=None, repr=False)
+    token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
