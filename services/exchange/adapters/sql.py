@@ -141,7 +141,13 @@ def _sqlite(path: str) -> AsyncEngine:
         return connection
 
     async def opened() -> aiosqlite.Connection:
-        return await aiosqlite.Connection(connect, iter_chunk_size=2)
+        connection = aiosqlite.Connection(connect, iter_chunk_size=2)
+        try:
+            return await connection
+        except BaseException:
+            # Its thread still tells the loop that it ends, and must not outlive it.
+            await asyncio.to_thread(connection._thread.join)  # noqa: SLF001 - it has no public way to wait for that
+            raise
 
     engine = create_async_engine(
         "sqlite+aiosqlite://",
