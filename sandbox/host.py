@@ -15,7 +15,7 @@ from typing import Any
 from tongban.identity.v1 import identity_pb2, identity_service_pb2, identity_service_pb2_grpc
 
 from sandbox import agencies as directory
-from sandbox import catalogue
+from sandbox import catalogue, opendata
 from sandbox.agencies import Agency
 from sandbox.city import City, generate
 from sandbox.connector import Connector
@@ -77,6 +77,7 @@ class Host:
                 group.create_task(work())
             await self.seeder.run(self.doors)
             _write_whole(self.ready, str(os.getpid()))
+            await self.seeder.open(self.doors)
 
 
 @asynccontextmanager
@@ -114,7 +115,10 @@ class _Opening:
             api_key=api_key,
         )
         doors = await self._doors()
-        seeder = Seeder(self._city, self._agencies, resources, self._clock)
+        registers = police.register.path.resolve()
+        opendata.drop_firms(self._city, self._settings.data / "drops")
+        resources += opendata.resources(self._agencies, police=registers)
+        seeder = Seeder(self._city, self._agencies, resources, opendata.datasets(police=registers), self._clock)
         return Host(seeder, doors, tuple(self._background), rest_port, self._settings.data / READY)
 
     async def _police(self) -> Department:

@@ -8,20 +8,29 @@ the presence of the accounts says that the city is ready.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from tongban.exchange.v1 import exchange_pb2, exchange_service_pb2, exchange_service_pb2_grpc
+from tongban.exchange.v1 import (
+    exchange_pb2,
+    exchange_service_pb2,
+    exchange_service_pb2_grpc,
+    opendata_pb2,
+    opendata_service_pb2,
+    opendata_service_pb2_grpc,
+)
 from tongban.identity.v1 import identity_pb2, identity_service_pb2, identity_service_pb2_grpc
 
 from sandbox import numbers
 from sandbox.agencies import Agency
 from sandbox.catalogue import grants
 from sandbox.city import City, Resident
+from sandbox.opendata import PERIOD
 from sandbox.personas import citizens, personas
 from sandbox.waits import growing
 from services.kit.clock import Clock
-from services.kit.errors import Unavailable
+from services.kit.errors import Refusal, Unavailable
 from services.kit.ids import derived_id
 from services.kit.logs import get_logger
 from services.kit.rpc.peer import Peer
@@ -31,6 +40,7 @@ log = get_logger()
 ItemT = TypeVar("ItemT")
 _BATCH = 250
 _SECONDS = 30.0
+_RELEASE_SECONDS = 300.0
 _WAIT_SECONDS = 0.5
 
 
@@ -48,11 +58,17 @@ class Seeder:
     """Brings one city onto the platform."""
 
     def __init__(
-        self, city: City, agencies: dict[str, Agency], resources: Sequence[exchange_pb2.Resource], clock: Clock
+        self,
+        city: City,
+        agencies: dict[str, Agency],
+        resources: Sequence[exchange_pb2.Resource],
+        datasets: Sequence[opendata_pb2.OpenDataset],
+        clock: Clock,
     ) -> None:
         self._city = city
         self._agencies = agencies
         self._resources = resources
+        self._datasets = datasets
         self._clock = clock
 
     async def announce(self, doors: Doors) -> None:
@@ -64,6 +80,22 @@ class Seeder:
         """Bring everything else; wait as long as the platform isn't there, and go on where it went away."""
         await _persistently(lambda: self._seed(doors))
         log.info("city_seeded", seed=self._city.seed, families=len(self._city.families))
+
+    async def open(self, doors: Doors) -> None:
+        """Put the opening list and publish its first releases; what can't be made safe is said, and stays closed."""
+        stub = doors.exchange.stub(opendata_service_pb2_grpc.OpenDataServiceStub)
+        for dataset in self._datasets:
+            content = dataset.SerializeToString(deterministic=True).hex()
+            put = opendata_service_pb2.PutOpenDatasetRequest(
+                request_id=derived_id("opendata", dataset.dataset, content), dataset=dataset
+            )
+            produce = opendata_service_pb2.ProduceReleaseRequest(
+                request_id=self._request_id(f"release-{dataset.dataset}", 0),
+                dataset=dataset.dataset,
+                period_start=PERIOD[0],
+                period_end=PERIOD[1],
+            )
+            await _persistently(partial(_published, doors.exchange, stub, put, produce))
 
     async def _seed(self, doors: Doors) -> None:
         subjects = await self._accounts(doors.identity)
@@ -144,6 +176,21 @@ class Seeder:
     def _request_id(self, kind: str, index: int) -> str:
         size = len(self._city.families)
         return derived_id("seed", kind, str(self._city.seed), str(size), str(index))
+
+
+async def _published(
+    exchange: Peer,
+    stub: opendata_service_pb2_grpc.OpenDataServiceStub,
+    put: opendata_service_pb2.PutOpenDatasetRequest,
+    produce: opendata_service_pb2.ProduceReleaseRequest,
+) -> None:
+    try:
+        await exchange.call(stub.PutOpenDataset, put, timeout_seconds=_SECONDS)
+        made = await exchange.call(stub.ProduceRelease, produce, timeout_seconds=_RELEASE_SECONDS)
+    except Refusal as refusal:
+        log.warning("release_refused", dataset=produce.dataset, reason=refusal.reason)
+    else:
+        log.info("release_published", dataset=produce.dataset, version=made.release.version, k=made.release.k)
 
 
 async def _persistently(work: Callable[[], Awaitable[None]]) -> None:

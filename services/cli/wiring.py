@@ -152,7 +152,7 @@ class Wiring:
                 "http_host": self.ports.host,
                 "http_port": self.ports.grpc_of("xroad"),
                 "public_url": self.ports.url,
-                **({"drop": str(self.folder.city / "drop")} if self.options.sandbox else {}),
+                **({"drops": self.folder.city / "drops"} if self.options.sandbox else {}),
             }
         return {}
 

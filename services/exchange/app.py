@@ -289,7 +289,7 @@ def _open_data(settings: Settings, runtime: Runtime, store: ExchangeStore) -> Op
         clock=runtime.clock,
         monotonic=time.monotonic,
     )
-    return OpenDataRpc(OpenDataService(store, ReleaseProducer(settings.drop), clock=runtime.clock), catalogue)
+    return OpenDataRpc(OpenDataService(store, ReleaseProducer(settings.drops), clock=runtime.clock), catalogue)
 
 
 def _xroad(

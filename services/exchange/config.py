@@ -20,7 +20,6 @@ class Settings(Common, frozen=True):
         pattern="^https?://[^ ?#]+$",
         description="Base of the public door, by which the catalogue of open data names everything.",
     )
-    drop: str = Field(default="", description="Folder in which providers drop files of open data; empty for none.")
     grants_age_seconds_max: float = Field(
         default=30,
         ge=3,

@@ -21,7 +21,7 @@ from tests.support.exchange_world import household
 
 PEOPLE = "307009/000001"
 KEEP, ALL = Step(StepKind.KEEP), Step(StepKind.EVERYTHING)
-DATES = (Step(StepKind.MONTH), Step(StepKind.QUARTER), Step(StepKind.YEAR), ALL)
+DATES = (Step(StepKind.MONTH), Step(StepKind.QUARTER), Step(StepKind.YEAR), Step(StepKind.DECADE), ALL)
 REGIONS = (Step(StepKind.REGION, digits=6), Step(StepKind.REGION, digits=4), ALL)
 BANDS = (Step(StepKind.BAND, width=5), Step(StepKind.BAND, width=10), Step(StepKind.BAND, width=50), ALL)
 _FIELDS = {

@@ -291,10 +291,10 @@ async def test_a_source_is_told_to_nobody_and_stays_where_it_is_left_out(town: C
 
 @pytest.mark.parametrize(("file", "text"), [("births.csv", "birth_date,region\n" + "1990-01-07,990102\n" * 7)])
 async def test_a_dropped_file_is_a_source_too(profile: Profile, file: str, text: str) -> None:
-    drop = profile.folder / "drop"
-    drop.mkdir()
+    drop = profile.folder / "drops" / REGISTER.replace("/", "_")
+    drop.mkdir(parents=True)
     (drop / file).write_text(text, encoding="utf-8")
-    async with city(profile, drop=str(drop)) as town:
+    async with city(profile, drops=drop.parent) as town:
         register(town, [])
         await town.call(OPERATOR, "PutResource", exchange_pb.PutResourceRequest(resource=catalogued(town)))
         await put(town, source=open_nouns.OpenSource(file=file))

@@ -222,7 +222,7 @@ def test_what_a_finer_step_makes_equal_a_coarser_one_does_not_tell_apart(steps: 
         (Step(StepKind.MONTH), "2026-11-23", "2026-11"), (Step(StepKind.MONTH), "2026-11-23T08:00:00", "2026-11"),
         (Step(StepKind.QUARTER), "2026-03-31", "2026-Q1"), (Step(StepKind.QUARTER), "2026-04-01", "2026-Q2"),
         (Step(StepKind.QUARTER), "2026-12-31", "2026-Q4"), (Step(StepKind.YEAR), "2026-01-01", "2026"),
-        (Step(StepKind.YEAR), "yesterday", None), (Step(StepKind.REGION, digits=4), "330102", "330100"),
+        (Step(StepKind.DECADE), "1899-12-31", "1890s"), (Step(StepKind.YEAR), "yesterday", None), (Step(StepKind.REGION, digits=4), "330102", "330100"),
         (Step(StepKind.REGION, digits=2), "330102001002", "330000"), (Step(StepKind.REGION, digits=6), "Hangzhou", None),
         (Step(StepKind.BAND, width=10), 39, "30..39"), (Step(StepKind.BAND, width=10), 40, "40..49"),
         (Step(StepKind.BAND, width=10), -1, "-10..-1"), (Step(StepKind.BAND, width=10, ceiling=90), 104, "90+"),

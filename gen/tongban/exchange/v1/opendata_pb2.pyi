@@ -123,6 +123,8 @@ class _OpenStepKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OpenStep
     """A number to the band that it lies in."""
     OPEN_STEP_KIND_EVERYTHING: _OpenStepKind.ValueType  # 7
     """Every value to the same one."""
+    OPEN_STEP_KIND_DECADE: _OpenStepKind.ValueType  # 8
+    """A date to its decade."""
 
 class OpenStepKind(_OpenStepKind, metaclass=_OpenStepKindEnumTypeWrapper):
     """What a step does to a value. One that it can't read becomes null."""
@@ -143,6 +145,8 @@ OPEN_STEP_KIND_BAND: OpenStepKind.ValueType  # 6
 """A number to the band that it lies in."""
 OPEN_STEP_KIND_EVERYTHING: OpenStepKind.ValueType  # 7
 """Every value to the same one."""
+OPEN_STEP_KIND_DECADE: OpenStepKind.ValueType  # 8
+"""A date to its decade."""
 Global___OpenStepKind: _TypeAlias = OpenStepKind  # noqa: Y015
 
 class _OpenLicense:
@@ -360,7 +364,7 @@ class OpenSource(_message.Message):
     statement: _builtins.str
     """One SELECT, all of whose rows are read."""
     file: _builtins.str
-    """Name of a file in the drop folder: CSV or Parquet."""
+    """Name of a file in the drop folder of the resource: CSV or Parquet."""
     def __init__(
         self,
         *,

@@ -28,10 +28,10 @@ _KNOWN = {each.reason: each for each in (AnonymityNotReached, IdentifierFound, N
 
 
 class ReleaseProducer:
-    """One release at a time: a second one waits. `drop` is the folder of dropped files, "" for none."""
+    """One release at a time: a second one waits. `drops` is the folder of dropped files, one below it for each resource."""
 
-    def __init__(self, drop: str) -> None:
-        self._drop = drop
+    def __init__(self, drops: Path | None) -> None:
+        self._drops = drops
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
@@ -53,7 +53,7 @@ class ReleaseProducer:
         job = {
             "dataset": plain_of(dataset),
             "source": plain_source(dataset.source),
-            "drop": self._drop,
+            "drop": "" if self._drops is None else str(self._drops / dataset.resource.replace("/", "_")),
             "folder": str(folder),
         }
         process = await asyncio.create_subprocess_exec(

@@ -25,7 +25,7 @@ class SqlSource:
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """All rows of a file in the drop folder, CSV (UTF-8, names in the first line) or Parquet."""
+    """All rows of a file in the drop folder of the resource, CSV (UTF-8, names in the first line) or Parquet."""
 
     file: str
 

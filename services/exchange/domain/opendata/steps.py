@@ -24,12 +24,13 @@ class StepKind(StrEnum):
     MONTH = "month"
     QUARTER = "quarter"
     YEAR = "year"
+    DECADE = "decade"
     REGION = "region"
     BAND = "band"
     EVERYTHING = "everything"
 
 
-_DATES = (StepKind.MONTH, StepKind.QUARTER, StepKind.YEAR)
+_DATES = (StepKind.MONTH, StepKind.QUARTER, StepKind.YEAR, StepKind.DECADE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +128,10 @@ def _period(value: Scalar, kind: StepKind) -> str | None:
     except ValueError:
         return None
     if kind is StepKind.YEAR:
-        return f"{day:%Y}"
-    return f"{day:%Y-%m}" if kind is StepKind.MONTH else f"{day:%Y}-Q{(day.month + 2) // 3}"
+        return f"{day.year:04d}"
+    if kind is StepKind.DECADE:
+        return f"{day.year // 10:03d}0s"
+    return f"{day.year:04d}-{day.month:02d}" if kind is StepKind.MONTH else f"{day.year:04d}-Q{(day.month + 2) // 3}"
 
 
 def _band(value: Scalar, step: Step) -> str | None:
