@@ -60,8 +60,8 @@ class Line:
 
     @property
     def full(self) -> bool:
-        """Whether no more work may be put on it."""
-        return len(self._open) >= self._in_flight_max
+        """Whether no more work may be put on it: neither is what was not taken yet, be it late, without bound."""
+        return max(len(self._open), self._queue.qsize()) >= self._in_flight_max
 
     async def ask(self, work: Work) -> WorkAnswer:
         """Send work and wait for its answer. Raises ProviderUnavailable as soon as the line is gone."""

@@ -138,3 +138,20 @@ async def test_a_stopping_service_ends_every_line(hub: ConnectorHub) -> None:
         with pytest.raises(ProviderUnavailable):
             await asking
         assert [work async for work in line.work()] == []
+
+
+async def test_a_line_that_takes_nothing_piles_up_nothing(hub: ConnectorHub) -> None:
+    with hub.line(POLICE, {HOUSEHOLD: household()}) as line:
+        for _ in range(2):
+            late = asked(hub)
+            await asyncio.sleep(0)
+            late.cancel()
+            await asyncio.wait({late})
+        with pytest.raises(ProviderBusy):
+            await hub.ask(POLICE, INQUIRY, traceparent="00-x")
+        reading = asyncio.create_task(next_work(line))
+        await asyncio.sleep(0.01)
+        answered = asked(hub)
+        work = await reading
+        assert line.deliver(work.work_id, FOUND)
+        assert await answered == RECORD, "once it takes again, it is asked again"
