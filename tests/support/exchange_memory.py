@@ -93,6 +93,14 @@ class MemoryTx:
             raise GrantNotFound("There is no such grant.")
         return found
 
+    async def grants_beside(self, draft: Grant) -> int:
+        pair = [
+            each
+            for each, _ in self.rows.grants.values()
+            if (each.grantee, each.resource) == (draft.grantee, draft.resource)
+        ]
+        return sum(not each.revoked and each.expire_time > draft.create_time for each in pair)
+
     async def add_grant(self, grant: Grant, *, request_id: str) -> None:
         assert request_id
         self.rows.grants[grant.grant_id] = (grant, grant.create_time)

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.exchange.domain.refusals import GrantRevoked, ResourceRetired, SharingRefused
+from services.exchange.domain.refusals import GrantRevoked, ResourceRetired, SharingRefused, TooManyGrants
 from services.exchange.domain.resource import USCC, Resource, SharingClass
 from services.exchange.domain.terms import PLAIN, UNLESS_SAID, Method, Terms, term_faults
 from services.kit.errors import RequestInvalid, Violation
@@ -13,6 +13,8 @@ from services.kit.errors import RequestInvalid, Violation
 _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./:-]{0,99}")
 PURPOSES_MAX = 50
 QUOTA_MAX = 1_000_000_000
+GRANTS_MAX = 20
+"""Grants of an agency on a resource that hold at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,16 @@ class GrantChanged:
     revoked: bool
 
 
-def grant(draft: Grant, resource: Resource) -> tuple[Grant, GrantChanged]:
-    """Give a grant, if the resource may be shared and has what is granted. `draft.create_time` is now."""
+def grant(draft: Grant, resource: Resource, *, beside: int) -> tuple[Grant, GrantChanged]:
+    """Give a grant, if the resource may be shared and has what is granted. `draft.create_time` is now.
+
+    `beside`: grants that the agency holds on the resource already; all of them are compiled for its next question.
+    """
+    if beside >= GRANTS_MAX:
+        raise TooManyGrants(
+            f"An agency holds {GRANTS_MAX} grants on a resource at most.",
+            remedy="Have one taken back that is not needed any more, or wait for its end.",
+        )
     if resource.retired:
         raise ResourceRetired(f"The provider no longer offers resource {resource.code}.")
     if resource.sharing_class is SharingClass.REFUSED:

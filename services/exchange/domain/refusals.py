@@ -64,6 +64,12 @@ class QuotaExceeded(Refusal):
     code = Code.RESOURCE_EXHAUSTED
 
 
+class TooManyGrants(Refusal):
+    """The agency holds as many grants on this resource as one may."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
 class NotOwnRecord(Refusal):
     """A resident may ask about nobody but themselves."""
 

@@ -371,7 +371,7 @@ class ApplicationService:
                 application_id=after.application_id,
                 now=now,
             )
-            given, fact = grant(draft, resource)
+            given, fact = grant(draft, resource, beside=await tx.grants_beside(draft))
             await tx.add_grant(given, request_id=after.application_id)
             await tx.record(fact)
         await tx.record(domain.changed(after))

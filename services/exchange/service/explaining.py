@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.exchange.domain.conditions import Question
-from services.exchange.domain.grant import Grant
+from services.exchange.domain.grant import GRANTS_MAX, Grant
 from services.exchange.domain.hours import Opening, WorkingDay
 from services.exchange.domain.inquiry import check_words
 from services.exchange.domain.permit import Permit
@@ -18,7 +18,6 @@ from services.kit.caller import Caller, CallerKind
 from services.kit.clock import Clock
 from services.kit.errors import Refusal, RequestInvalid, Violation
 
-GRANTS_MAX = 20
 RIGHT = "exchange.query"
 
 

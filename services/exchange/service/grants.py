@@ -51,7 +51,7 @@ class GrantService:
         self._clock = clock
 
     async def create(self, command: CreateGrant, caller: Caller) -> Grant:
-        """Give a grant. Raises ResourceNotFound, SharingRefused, RequestInvalid, RequestIdReused."""
+        """Give a grant. Raises ResourceNotFound, SharingRefused, TooManyGrants, RequestInvalid, RequestIdReused."""
         caller.must("exchange.grants")
         draft = self._draft(command, caller)
         async with self._store.transaction() as tx:
@@ -60,7 +60,8 @@ class GrantService:
                 if before is None or not before.same_terms(draft):
                     raise RequestIdReused("This request id came before, with another request.")
                 return before
-            given, fact = grant(draft, await tx.resource(command.resource))
+            resource = await tx.resource(command.resource)
+            given, fact = grant(draft, resource, beside=await tx.grants_beside(draft))
             await tx.add_grant(given, request_id=command.request_id)
             await tx.record(fact)
         self._rulebook.forget_grants(given.grantee, given.resource)

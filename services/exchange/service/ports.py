@@ -128,6 +128,9 @@ class Transaction(Protocol):
     async def find_grant(self, grant_id: str) -> Grant | None:
         """Read a grant and lock it, None where there is none."""
 
+    async def grants_beside(self, draft: Grant) -> int:
+        """Count the grants of the same agency on the same resource that hold when this one is made."""
+
     async def add_grant(self, grant: Grant, *, request_id: str) -> None:
         """Write a new grant."""
 

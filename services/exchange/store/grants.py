@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     and_,
     delete,
+    func,
     or_,
     select,
     update,
@@ -85,6 +86,16 @@ class GrantRows(Tx):
         if found is None:
             raise GrantNotFound("There is no such grant.")
         return found
+
+    async def grants_beside(self, draft: Grant) -> int:
+        """Count the pair's grants that hold when this one is made."""
+        counted = select(func.count()).where(
+            sharing_grant.c.grantee == draft.grantee,
+            sharing_grant.c.resource == draft.resource,
+            sharing_grant.c.revoke_time.is_(None),
+            sharing_grant.c.expire_time > draft.create_time,
+        )
+        return int(await self.connection.scalar(counted) or 0)
 
     async def add_grant(self, grant: Grant, *, request_id: str) -> None:
         """Insert."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.exchange.domain.applications import Act, State
+from services.exchange.domain.grant import GRANTS_MAX
 from services.exchange.domain.hours import Hours, Window
 from services.exchange.domain.resource import SharingClass
 from services.exchange.domain.terms import Terms
@@ -59,6 +60,17 @@ async def test_an_id_that_did_something_else_shows_no_application_and_never_read
     with acting_as(PROVIDER):
         await world.service.ask_extension(request_id, application_id, "The register is moving.", PROVIDER)
         assert await refused(world.service.decide(request_id, application_id, YES, PROVIDER)) == "REQUEST_ID_REUSED"
+
+
+async def test_nobody_collects_grants_without_end_on_what_is_granted_by_itself(tmp_path: Path) -> None:
+    free = replace(household(), sharing_class=SharingClass.UNCONDITIONAL)
+    async with applying(f"sqlite:///{tmp_path}/exchange.sqlite", tmp_path, free) as world:
+        for _ in range(GRANTS_MAX):
+            await applied(world)
+        assert await refused(applied(world)) == "TOO_MANY_GRANTS"
+        world.now += timedelta(days=366)
+        wanted = a_scope(expire_time=world.now + timedelta(days=1))
+        assert await applied(world, wanted=wanted), "what has ended takes no room"
 
 
 async def test_what_is_missing_is_told_once_and_completely(world: Applying) -> None:
