@@ -28,7 +28,7 @@ from services.exchange.service.rulebook import Rulebook
 from services.kit.calendar import CHINA, Bell, Deadlines, Limit, Limits, Rung
 from services.kit.caller import Caller, CallerKind
 from services.kit.clock import Clock
-from services.kit.errors import PageTokenInvalid, RequestIdReused, RequestInvalid, Violation
+from services.kit.errors import PageTokenInvalid, RequestInvalid, Violation
 from services.kit.ids import derived_id
 from services.kit.paging import Page, decode_token, encode_token
 
@@ -78,8 +78,8 @@ class Preview:
 class ChangeTransaction(NoticeRows, Protocol):
     """What a change reads and writes."""
 
-    async def first_sight(self, id: str) -> bool:
-        """Tell whether this request has had no effect yet."""
+    async def first_sight(self, id: str, *asked: str) -> bool:
+        """Tell whether this request has had no effect yet. Raises RequestIdReused where it asked for something else."""
 
     async def find_resource(self, code: str) -> Resource | None:
         """Read a resource and lock it, None where there is none."""
@@ -89,9 +89,6 @@ class ChangeTransaction(NoticeRows, Protocol):
 
     async def add_change(self, change: Change) -> None:
         """Write a new change. Raises ChangeOpenAlready."""
-
-    async def find_change(self, change_id: str) -> Change | None:
-        """Read a change and lock it, None where there is none."""
 
     async def change(self, change_id: str) -> Change:
         """Read a change and lock it. Raises ChangeNotFound."""
@@ -150,8 +147,8 @@ class ChangeService:
         change_id = derived_id("change", caller.id, command.request_id)
         async with self._store.transaction() as tx:
             current = await tx.find_resource(proposed.code)
-            if not await tx.first_sight(command.request_id):
-                return await _again(tx, change_id, proposed)
+            if not await tx.first_sight(command.request_id, repr(proposed), command.note):
+                return await tx.change(change_id)
             if current is not None:
                 must_own(current, caller)
             after = carried(proposed, current)
@@ -166,26 +163,26 @@ class ChangeService:
         return change
 
     async def review(self, command: ReviewChange, caller: Caller) -> Change:
-        """Publish or return. Raises ChangeNotFound, ChangeNotOpen, NoticeTooShort, ReviewerNotIndependent, RequestInvalid."""
+        """Publish or return. Raises ChangeNotFound, ChangeNotOpen, NoticeTooShort, ReviewerNotIndependent, RequestInvalid, RequestIdReused."""
         caller.must(REVIEW)
         async with self._store.transaction() as tx:
             before = await tx.change(command.change_id)
             if before.resource.provider == _agency(caller):
                 raise ReviewerNotIndependent("A change is reviewed by somebody else than its provider.")
-            if not await tx.first_sight(command.request_id):
+            if not await tx.first_sight(command.request_id, repr(command)):
                 return before
             after = await (self._publish if command.publish else self._return)(tx, before, command)
         self._rulebook.forget_resource(after.code)
         return after
 
     async def withdraw(self, request_id: str, change_id: str, caller: Caller) -> Change:
-        """Take a change back before it is in effect. Raises ChangeNotFound, ChangeNotOpen."""
+        """Take a change back before it is in effect. Raises ChangeNotFound, ChangeNotOpen, RequestIdReused."""
         caller.must(PROPOSE)
         async with self._store.transaction() as tx:
             before = await tx.change(change_id)
             if caller.kind is not CallerKind.OPERATOR and before.resource.provider != _agency(caller):
                 raise ChangeNotFound("There is no such change.")
-            if not await tx.first_sight(request_id):
+            if not await tx.first_sight(request_id, "withdraw", change_id):
                 return before
             after, fact = move(before, ChangeState.WITHDRAWN)
             if before.state is ChangeState.SCHEDULED:
@@ -332,13 +329,6 @@ class ChangeService:
 
     def _notice_days(self) -> int:
         return self._limits.terms(NOTICE, self._region).limit.amount
-
-
-async def _again(tx: ChangeTransaction, change_id: str, proposed: Resource) -> Change:
-    before = await tx.find_change(change_id)
-    if before is None or before.code != proposed.code:
-        raise RequestIdReused("This request id came before, with another request.")
-    return before
 
 
 def _agency(caller: Caller) -> str:

@@ -95,18 +95,13 @@ class ChangeRows(Tx):
                 "The resource has an open change already.", remedy="Withdraw it, or wait for its end."
             )
 
-    async def find_change(self, change_id: str) -> Change | None:
-        """Read and lock, None where there is none."""
-        query = select(resource_change).where(resource_change.c.change_id == change_id).with_for_update()
-        row = (await self.connection.execute(query)).mappings().one_or_none()
-        return None if row is None else _change_from(row)
-
     async def change(self, change_id: str) -> Change:
         """Read and lock. Raises ChangeNotFound."""
-        found = await self.find_change(change_id)
-        if found is None:
+        query = select(resource_change).where(resource_change.c.change_id == change_id).with_for_update()
+        row = (await self.connection.execute(query)).mappings().one_or_none()
+        if row is None:
             raise ChangeNotFound("There is no such change.")
-        return found
+        return _change_from(row)
 
     async def save_change(self, change: Change) -> None:
         """Write where it is now."""

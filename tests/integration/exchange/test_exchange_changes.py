@@ -187,6 +187,8 @@ async def test_a_resource_has_one_open_change_and_a_repeat_finds_it(town: Town) 
     assert (returned.state, returned.review_note) == (ChangeState.RETURNED, "Say why.")
     with pytest.raises(ChangeNotOpen):
         await town.review(change)
+    with pytest.raises(RequestIdReused):
+        await town.changes.withdraw(request, change.change_id, POLICE_CALLER)
     await town.propose(without("relation"))
     page = await town.changes.list(state=None, page_size=1, page_token="", caller=POLICE_CALLER)
     rest = await town.changes.list(state=None, page_size=1, page_token=page.next_token, caller=POLICE_CALLER)
