@@ -226,8 +226,22 @@ class Deadlines:
         async with self._store.transaction() as tx:
             rows = (await tx.connection.execute(asked.with_for_update(skip_locked=True))).mappings().all()
             for row in rows:
-                await self._write(tx, row["kind"], row["owner"], deadline_from(dict(row)))
+                await self._recounted(tx, row)
         return len(rows)
+
+    async def _recounted(self, tx: Tx, row: RowMapping) -> None:
+        """One that can't be read keeps its time and is logged: it must not keep the service from starting."""
+        kind, owner = row["kind"], row["owner"]
+        try:
+            before = deadline_from(dict(row))
+        except ValueError as error:
+            logs.get_logger().error("deadline_unreadable", kind=kind, owner=owner, error=type(error).__name__)
+            version = self._calendars.versions()[row["calendar"]]
+            await tx.connection.execute(
+                update(self._table).where(*self._is(kind, owner)).values(calendar_version=version)
+            )
+        else:
+            await self._write(tx, kind, owner, before)
 
     async def _seconds_to_next(self) -> float:
         try:

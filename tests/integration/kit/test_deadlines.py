@@ -21,6 +21,7 @@ from services.kit.calendar import (
     Terms,
     Warn,
     dawn,
+    deadline_table,
     published,
 )
 from services.kit.errors import VersionConflict
@@ -204,3 +205,18 @@ async def test_the_desk_runs_by_itself(store: Probe, hands: Hands) -> None:
                 await asyncio.sleep(0.05)
     finally:
         running.cancel()
+
+
+async def test_one_that_can_not_be_read_neither_stops_the_start_nor_the_others(store: Probe, hands: Hands) -> None:
+    async with store.transaction() as tx:
+        for owner in ("a", "b"):
+            await desk(store).start(tx, "answer", owner, TERMS, hands.now)
+        table = deadline_table(store.metadata)
+        await tx.connection.execute(table.update().where(table.c.owner == "a").values(terms={"of": "a later release"}))
+    cn = published().of("")
+    later = desk(store, Calendars({"": replace(cn, version=cn.version + 1)}))
+    assert await later.recount() == 2
+    assert await later.recount() == 0
+    hands.to("2026-03-20")
+    await rung_out(later)
+    assert [key for key, _ in await store.effects()] == ["b warning", "b expiry", "b escalation"]
