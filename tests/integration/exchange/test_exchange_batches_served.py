@@ -3,10 +3,13 @@
 
 import asyncio
 import json
+import os
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from tongban.exchange.v1 import batches_events_pb2, batches_pb2, exchange_servic
 from tongban.exchange.v1 import batches_service_pb2 as pb
 from tongban.exchange.v1.batches_service_pb2_grpc import BatchServiceStub
 
+from services.cli.wiring import environment
 from services.exchange.app import running
 from services.kit.crypto import sm3
 from services.kit.errors import Refusal, Unavailable
@@ -143,6 +147,37 @@ async def test_a_batch_outlives_the_process_that_began_it(town: City) -> None:
         town.peers.clear()
         await receiver.run()
         await whole(town, receiver)
+
+
+async def test_a_batch_outlives_a_process_that_is_killed(town: City) -> None:
+    settings = town.settings.model_copy(update={"grpc_port": free_port(), "worker": "2", "drain_seconds": 1})
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.exchange", env=os.environ | environment("exchange", settings)
+    )
+    try:
+        first, town.service = town.service, SimpleNamespace(grpc_port=settings.grpc_port)  # type: ignore[assignment]
+        await eventually(lambda: _listens(town), seconds=60)
+        receiver = Receiver(town)
+        running_ = asyncio.create_task(receiver.run(chunk=20))
+        await eventually(lambda: len(receiver.rows) >= 60)
+    finally:
+        process.kill()
+        await process.wait()
+    with pytest.raises((Unavailable, Refusal)):
+        await running_
+    assert 60 <= len(receiver.rows) < TOTAL
+    town.service = first
+    town.peers.clear()
+    await receiver.run()
+    await whole(town, receiver)
+
+
+async def _listens(town: City) -> bool:
+    try:
+        await town.call(HOSPITAL, "ListBatches", pb.ListBatchesRequest())
+    except Unavailable:
+        return False
+    return True
 
 
 async def test_another_process_goes_on_and_the_first_has_lost_the_batch(town: City) -> None:
