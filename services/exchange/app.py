@@ -19,6 +19,7 @@ from tongban.exchange.v1.consents_service_pb2_grpc import (
     add_PreviewServiceServicer_to_server,
 )
 from tongban.exchange.v1.corrections_service_pb2_grpc import add_CorrectionServiceServicer_to_server
+from tongban.exchange.v1.demands_service_pb2_grpc import add_DemandServiceServicer_to_server
 from tongban.exchange.v1.drops_service_pb2_grpc import add_FileDropServiceServicer_to_server
 from tongban.exchange.v1.grants_service_pb2_grpc import add_GrantServiceServicer_to_server
 from tongban.exchange.v1.opendata_service_pb2_grpc import add_OpenDataServiceServicer_to_server
@@ -60,6 +61,7 @@ from services.exchange.rpc import (
     ConsentRpc,
     CorrectionRpc,
     DataRequestRpc,
+    DemandRpc,
     EntryRpc,
     ExchangeRpc,
     FileDropRpc,
@@ -81,6 +83,7 @@ from services.exchange.service.changes import ChangeService
 from services.exchange.service.connectors import ConnectorHub
 from services.exchange.service.consents import ConsentService
 from services.exchange.service.corrections import ClaimService, Disputes, RecallService
+from services.exchange.service.demands import DemandService
 from services.exchange.service.drops import DropService
 from services.exchange.service.entries import EntryService
 from services.exchange.service.explaining import Explainer
@@ -189,6 +192,8 @@ async def running(
         deadlines = Deadlines(store, calendars)
         limits = read_limits(settings.limits)
         logs.get_logger().info("limits_read", unverified=limits.unverified())
+        search = SearchService(store)
+        demands = DemandService(store, search, deadlines, limits, clock=runtime.clock, region=settings.region)
         changes = ChangeService(store, rulebook, deadlines, limits, clock=runtime.clock, region=settings.region)
         recalls = RecallService(
             store, subjects, deadlines, limits, clock=runtime.clock, recall_days=settings.recall_days
@@ -231,8 +236,9 @@ async def running(
                 (doors.add_ExchangeServiceServicer_to_server, ExchangeRpc(queries, answering)),
                 (doors.add_CatalogueServiceServicer_to_server, CatalogueRpc(catalogue, grants, entries)),
                 (add_ChangeServiceServicer_to_server, ChangeRpc(changes)),
+                (add_DemandServiceServicer_to_server, DemandRpc(demands)),
                 (add_EntryServiceServicer_to_server, EntryRpc(entries)),
-                (add_SearchServiceServicer_to_server, SearchRpc(SearchService(store))),
+                (add_SearchServiceServicer_to_server, SearchRpc(search)),
                 (add_ApplicationServiceServicer_to_server, ApplicationRpc(applications)),
                 (add_GrantServiceServicer_to_server, GrantRpc(queries, explainer)),
                 (doors.add_ConnectorServiceServicer_to_server, ConnectorRpc(hub, rulebook)),

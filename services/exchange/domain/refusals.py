@@ -177,6 +177,14 @@ class ReviewerNotIndependent(Refusal):
     code = Code.PERMISSION_DENIED
 
 
+class DemandNotFound(NotFound):
+    """There is no such demand, or the caller has no part in it."""
+
+
+class DemandNotOpen(Refusal):
+    """The demand is not where this could be done."""
+
+
 class ResourceRetired(Refusal):
     """The provider no longer offers the resource; what the catalogue said of it stays readable."""
 

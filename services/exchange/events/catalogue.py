@@ -4,9 +4,16 @@
 from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from tongban.exchange.v1 import catalogue_events_pb2, changes_events_pb2, changes_pb2
+from tongban.exchange.v1 import (
+    catalogue_events_pb2,
+    changes_events_pb2,
+    changes_pb2,
+    demands_events_pb2,
+    demands_pb2,
+)
 
 from services.exchange.domain.change import HoldersNotified, ResourceChangeMoved
+from services.exchange.domain.demand import DemandClockRang, DemandMoved, DemandState
 from services.exchange.domain.metadata import QualityRecorded
 from services.kit.envelope import Outgoing
 
@@ -30,7 +37,27 @@ def encoded(fact: object) -> Outgoing | None:
                 change_id=change_id, resource=resource, effect_time=_moment(effect_time), agencies=agencies
             )
             return Outgoing(told, key=resource)
+        case DemandMoved(demand_id, requester, demand_state, provider, resource):
+            demand = demands_events_pb2.DemandMoved(
+                demand_id=demand_id,
+                requester=requester,
+                state=_demand_state(demand_state),
+                provider=provider,
+                resource=resource,
+            )
+            return Outgoing(demand, key=demand_id)
+        case DemandClockRang(demand_id, demand_state, bell):
+            rang = demands_events_pb2.DemandClockRang(
+                demand_id=demand_id,
+                state=_demand_state(demand_state),
+                bell=demands_pb2.DemandBell.Value(f"DEMAND_BELL_{bell.name}"),
+            )
+            return Outgoing(rang, key=demand_id)
     return None
+
+
+def _demand_state(state: DemandState) -> "demands_pb2.DemandState.ValueType":
+    return demands_pb2.DemandState.Value(f"DEMAND_STATE_{state.name}")
 
 
 def _moment(moment: datetime) -> Timestamp:

@@ -8,6 +8,7 @@ from services.exchange.rpc.changes import ChangeRpc
 from services.exchange.rpc.connector import ConnectorRpc
 from services.exchange.rpc.consents import ConsentRpc, PreviewRpc
 from services.exchange.rpc.corrections import CorrectionRpc
+from services.exchange.rpc.demands import DemandRpc
 from services.exchange.rpc.drops import FileDropRpc
 from services.exchange.rpc.entries import EntryRpc
 from services.exchange.rpc.exchange import ExchangeRpc
@@ -27,6 +28,7 @@ __all__ = [
     "ConsentRpc",
     "CorrectionRpc",
     "DataRequestRpc",
+    "DemandRpc",
     "EntryRpc",
     "ExchangeRpc",
     "FileDropRpc",

@@ -14,6 +14,7 @@ from services.exchange.store.catalogue import CatalogueReads
 from services.exchange.store.changes import ChangeReads
 from services.exchange.store.consents import ConsentReads
 from services.exchange.store.corrections import CorrectionReads
+from services.exchange.store.demands import DemandReads
 from services.exchange.store.drops import DropReads
 from services.exchange.store.grants import GrantReads
 from services.exchange.store.opendata import OpenDataReads
@@ -43,6 +44,7 @@ class ExchangeStore(
     ConsentReads,
     RequestReads,
     SubscriptionReads,
+    DemandReads,
     Store[ExchangeTx],
 ):
     """One database: catalogue, grants, counts, answers, and the kit's outbox, guard and ledger."""

@@ -14,6 +14,7 @@ from services.exchange.store.changes import ChangeRows
 from services.exchange.store.consents import ConsentRows
 from services.exchange.store.corrections import CorrectionRows
 from services.exchange.store.drops import DropRows
+from services.exchange.store.demands import DemandRows
 from services.exchange.store.grants import GrantRows
 from services.exchange.store.opendata import OpenDataRows
 from services.exchange.store.providers import ProviderRows
@@ -38,6 +39,7 @@ class ExchangeTx(
     SubscriptionRows,
     Tx,
 ):
+class ExchangeTx(DemandRows, ApplicationRows, CorrectionRows, GrantRows, CatalogueRows, ProviderRows, ChangeRows, Tx):
     """Rows of the exchange, beside the kit's guard, outbox and ledger."""
 
     async def keep_answer(self, answer: KeptAnswer, *, expire_time: datetime) -> None:

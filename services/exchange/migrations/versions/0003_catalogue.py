@@ -16,6 +16,7 @@ def upgrade() -> None:
     _create_versions()
     _create_search()
     _create_changes()
+    _create_demands()
 
 
 def _grow_resource() -> None:
@@ -107,3 +108,25 @@ def _create_changes() -> None:
     )
     op.create_index("change_notice_by_time", "change_notice", ["agency", "create_time", "change_id"])
     op.create_index("change_notice_by_change", "change_notice", ["change_id"])
+
+
+def _create_demands() -> None:
+    op.create_table(
+        "demand",
+        sa.Column("demand_id", sa.String(36), primary_key=True),
+        sa.Column("requester", sa.String(18), nullable=False),
+        sa.Column("title", sa.String(200), nullable=False),
+        sa.Column("needs", sa.String(2000), nullable=False),
+        sa.Column("fields", Json, nullable=False),
+        sa.Column("scene", sa.String(500), nullable=False),
+        sa.Column("basis", sa.String(200), nullable=False),
+        sa.Column("file_time", UtcDateTime, nullable=False),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("provider", sa.String(18), nullable=False),
+        sa.Column("resource", sa.String(64), nullable=False),
+        sa.Column("reason", sa.String(500), nullable=False),
+    )
+    op.create_index("demand_by_time", "demand", ["file_time", "demand_id"])
+    op.create_index("demand_by_requester", "demand", ["requester", "file_time", "demand_id"])
+    op.create_index("demand_by_provider", "demand", ["provider", "file_time", "demand_id"])
+    op.create_index("demand_by_state", "demand", ["state", "file_time", "demand_id"])
