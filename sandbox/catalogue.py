@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf import struct_pb2, timestamp_pb2
 from tongban.exchange.v1 import exchange_pb2 as nouns
+from tongban.exchange.v1 import metadata_pb2 as nouns_metadata
 
 from sandbox.agencies import Agency
 from sandbox.departments.civil_affairs import API_KEY_HEADER
@@ -28,31 +29,54 @@ GRANTS = (
 
 _EXPIRE = datetime(2099, 12, 31, tzinfo=UTC)
 _TIMEOUT_MS = 3000
+_PUBLISHED = "2026-01-05"
 _PERSONAL, _SENSITIVE, _GENERAL = (
     nouns.SENSITIVITY_PERSONAL,
     nouns.SENSITIVITY_SENSITIVE,
     nouns.SENSITIVITY_GENERAL,
 )
+_TEXT, _DATE = nouns_metadata.DATA_TYPE_TEXT, nouns_metadata.DATA_TYPE_DATE
 _FIELDS = {
     MARRIAGES: (
-        ("spouse_name", "配偶姓名", "Name of the spouse", _PERSONAL),
-        ("spouse_number", "配偶公民身份号码", "Citizen number of the spouse", _SENSITIVE),
-        ("certificate_number", "结婚证字号", "Marriage certificate number", _PERSONAL),
-        ("marriage_date", "结婚登记日期", "Date of marriage", _PERSONAL),
-        ("status", "婚姻状态", "Status", _PERSONAL),
+        ("spouse_name", "配偶姓名", "Name of the spouse", _PERSONAL, _TEXT, 50),
+        ("spouse_number", "配偶公民身份号码", "Citizen number of the spouse", _SENSITIVE, _TEXT, 18),
+        ("certificate_number", "结婚证字号", "Marriage certificate number", _PERSONAL, _TEXT, 30),
+        ("marriage_date", "结婚登记日期", "Date of marriage", _PERSONAL, _DATE, 10),
+        ("status", "婚姻状态", "Status", _PERSONAL, _TEXT, 20),
     ),
     HOUSEHOLDS: (
-        ("household_number", "户号", "Household number", _PERSONAL),
-        ("address", "住址", "Address", _SENSITIVE),
-        ("head_name", "户主姓名", "Head of the household", _PERSONAL),
-        ("relation", "与户主关系", "Relation to the head", _PERSONAL),
+        ("household_number", "户号", "Household number", _PERSONAL, _TEXT, 20),
+        ("address", "住址", "Address", _SENSITIVE, _TEXT, 200),
+        ("head_name", "户主姓名", "Head of the household", _PERSONAL, _TEXT, 50),
+        ("relation", "与户主关系", "Relation to the head", _PERSONAL, _TEXT, 20),
     ),
     INSURANCE: (
-        ("scheme", "险种类型", "Scheme", _PERSONAL),
-        ("status", "参保状态", "Status", _PERSONAL),
-        ("enroll_date", "参保日期", "Enrolled on", _GENERAL),
+        ("scheme", "险种类型", "Scheme", _PERSONAL, _TEXT, 20),
+        ("status", "参保状态", "Status", _PERSONAL, _TEXT, 20),
+        ("enroll_date", "参保日期", "Enrolled on", _GENERAL, _DATE, 10),
     ),
 }
+_METADATA = {
+    MARRIAGES: (
+        "通办市婚姻登记的当事人、证件与状态，供核验婚姻关系。",
+        "Registered marriages: spouses, certificates and their state, to verify that two people are married.",
+        nouns_metadata.UPDATE_CYCLE_REAL_TIME,
+        "《婚姻登记条例》",
+    ),
+    HOUSEHOLDS: (
+        "通办市常住人口的户号、住址、户主与成员关系。",
+        "Households of residents: number, address, head and relations.",
+        nouns_metadata.UPDATE_CYCLE_REAL_TIME,
+        "《户口登记条例》",
+    ),
+    INSURANCE: (
+        "通办市基本医疗保险参保人的险种与参保状态。",
+        "Who is enrolled in basic medical insurance, in which scheme.",
+        nouns_metadata.UPDATE_CYCLE_DAILY,
+        "《社会保险法》",
+    ),
+}
+"""Abstracts in both languages, update cycle, and the law on which the department holds it."""
 _HOUSEHOLD_STATEMENT = """
 SELECT persons.number AS subject_key, households.number AS household_number, households.address AS address,
        households.head_name AS head_name, persons.relation AS relation
@@ -128,6 +152,7 @@ def _resource(
 ) -> nouns.Resource:
     struct = struct_pb2.Struct()
     struct.update(settings)
+    abstract_zh, abstract_en, cycle, basis = _METADATA[code]
     return nouns.Resource(
         code=code,
         name_zh=name[0],
@@ -136,11 +161,29 @@ def _resource(
         sharing_class=nouns.SHARING_CLASS_CONDITIONAL,
         sharing_reason="限法定职责所需，一事一授权。 Only for statutory duties, one grant per purpose.",
         fields=[
-            nouns.ResourceField(name=field, label_zh=zh, label_en=en, sensitivity=sensitivity)
-            for field, zh, en, sensitivity in _FIELDS[code]
+            nouns.ResourceField(
+                name=field,
+                label_zh=zh,
+                label_en=en,
+                sensitivity=sensitivity,
+                data_type=data_type,
+                length=length,
+                basis=basis,
+            )
+            for field, zh, en, sensitivity, data_type, length in _FIELDS[code]
         ],
         adapter=adapter,
         adapter_settings=struct,
         timeout_ms=_TIMEOUT_MS,
         region=REGION,
+        metadata=nouns_metadata.CoreMetadata(
+            provider_name=provider.name_zh,
+            abstract_zh=abstract_zh,
+            abstract_en=abstract_en,
+            format=nouns_metadata.RESOURCE_FORMAT_DATABASE,
+            sharing_methods=[nouns_metadata.SHARING_METHOD_INTERFACE],
+            opening=nouns_metadata.OPENING_CLOSED,
+            update_cycle=cycle,
+            publish_date=_PUBLISHED,
+        ),
     )

@@ -20,6 +20,7 @@ from tongban.exchange.v1.consents_service_pb2_grpc import (
 )
 from tongban.exchange.v1.corrections_service_pb2_grpc import add_CorrectionServiceServicer_to_server
 from tongban.exchange.v1.demands_service_pb2_grpc import add_DemandServiceServicer_to_server
+from tongban.exchange.v1.documents_service_pb2_grpc import add_DocumentServiceServicer_to_server
 from tongban.exchange.v1.drops_service_pb2_grpc import add_FileDropServiceServicer_to_server
 from tongban.exchange.v1.grants_service_pb2_grpc import add_GrantServiceServicer_to_server
 from tongban.exchange.v1.opendata_service_pb2_grpc import add_OpenDataServiceServicer_to_server
@@ -62,6 +63,7 @@ from services.exchange.rpc import (
     CorrectionRpc,
     DataRequestRpc,
     DemandRpc,
+    DocumentRpc,
     EntryRpc,
     ExchangeRpc,
     FileDropRpc,
@@ -84,6 +86,7 @@ from services.exchange.service.connectors import ConnectorHub
 from services.exchange.service.consents import ConsentService
 from services.exchange.service.corrections import ClaimService, Disputes, RecallService
 from services.exchange.service.demands import DemandService
+from services.exchange.service.documents import DocumentService
 from services.exchange.service.drops import DropService
 from services.exchange.service.entries import EntryService
 from services.exchange.service.explaining import Explainer
@@ -195,6 +198,7 @@ async def running(
         search = SearchService(store)
         demands = DemandService(store, search, deadlines, limits, clock=runtime.clock, region=settings.region)
         changes = ChangeService(store, rulebook, deadlines, limits, clock=runtime.clock, region=settings.region)
+        documents = DocumentService(store, changes, rulebook, clock=runtime.clock, region=settings.region)
         recalls = RecallService(
             store, subjects, deadlines, limits, clock=runtime.clock, recall_days=settings.recall_days
         )
@@ -237,6 +241,7 @@ async def running(
                 (doors.add_CatalogueServiceServicer_to_server, CatalogueRpc(catalogue, grants, entries)),
                 (add_ChangeServiceServicer_to_server, ChangeRpc(changes)),
                 (add_DemandServiceServicer_to_server, DemandRpc(demands)),
+                (add_DocumentServiceServicer_to_server, DocumentRpc(documents)),
                 (add_EntryServiceServicer_to_server, EntryRpc(entries)),
                 (add_SearchServiceServicer_to_server, SearchRpc(search)),
                 (add_ApplicationServiceServicer_to_server, ApplicationRpc(applications)),

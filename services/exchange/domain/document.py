@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import Any, Final, TypeVar
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from services.exchange.domain.metadata import (
     DataType,
@@ -99,10 +99,10 @@ def write_document(resources: Iterable[Resource], form: DocumentFormat) -> bytes
     entries = [_plain(each) for each in resources]
     if form is DocumentFormat.JSON:
         return json.dumps({ROOT: entries}, ensure_ascii=False, indent=1).encode()
-    root = ElementTree.Element(ROOT)
+    root = ET.Element(ROOT)
     for each in entries:
-        _grow(ElementTree.SubElement(root, ENTRY), each)
-    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
+        _grow(ET.SubElement(root, ENTRY), each)
+    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
 def read_document(content: bytes, form: DocumentFormat, *, region: str) -> list[ReadEntry]:
@@ -139,7 +139,8 @@ def _plain(resource: Resource) -> dict[str, Any]:
         "关联资源代码": list(said.related),
         EXTENSION: {"英文名称": resource.name_en, "英文摘要": said.abstract_en},
     }
-    return _stated(entry)
+    stated: dict[str, Any] = _stated(entry)
+    return stated
 
 
 def _plain_item(item: ResourceField) -> dict[str, Any]:
@@ -300,22 +301,27 @@ def _xml_entries(content: bytes) -> list[object]:
     ):  # No document of ours has a DTD, comment or section, and entities are how XML grows without end.
         raise _unreadable("XML without DTD, comments and CDATA.")
     try:
-        root = ElementTree.fromstring(content)  # noqa: S314 -- see above
-    except (ElementTree.ParseError, ValueError, LookupError):
+        text = content.decode()  # Parsed as text: what the document says of its encoding doesn't count.
+        if (
+            "<!" in text
+        ):  # No document of ours has a DTD, comment or section, and entities are how XML grows without end.
+            raise _unreadable("XML without DTD, comments and CDATA.")
+        root = ET.fromstring(text)  # noqa: S314 -- see above
+    except (ET.ParseError, ValueError):
         raise _unreadable("XML, UTF-8.") from None
     if root.tag != ROOT:
         raise _unreadable(f"The element {ROOT}.")
     return [_plain_of(each) for each in root]
 
 
-def _grow(parent: ElementTree.Element, entry: Mapping[str, Any]) -> None:
+def _grow(parent: ET.Element, entry: Mapping[str, Any]) -> None:
     for name, value in entry.items():
-        element = ElementTree.SubElement(parent, name)
+        element = ET.SubElement(parent, name)
         if isinstance(value, dict):
             _grow(element, value)
         elif isinstance(value, list):
             for each in value:
-                child = ElementTree.SubElement(element, _LISTS[name])
+                child = ET.SubElement(element, _LISTS[name])
                 if isinstance(each, dict):
                     _grow(child, each)
                 else:
@@ -324,7 +330,7 @@ def _grow(parent: ElementTree.Element, entry: Mapping[str, Any]) -> None:
             element.text = value
 
 
-def _plain_of(element: ElementTree.Element) -> object:
+def _plain_of(element: ET.Element) -> object:
     if element.tag in _LISTS:
         return [_plain_of(each) for each in element]
     if len(element):

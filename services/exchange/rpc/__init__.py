@@ -9,6 +9,7 @@ from services.exchange.rpc.connector import ConnectorRpc
 from services.exchange.rpc.consents import ConsentRpc, PreviewRpc
 from services.exchange.rpc.corrections import CorrectionRpc
 from services.exchange.rpc.demands import DemandRpc
+from services.exchange.rpc.documents import DocumentRpc
 from services.exchange.rpc.drops import FileDropRpc
 from services.exchange.rpc.entries import EntryRpc
 from services.exchange.rpc.exchange import ExchangeRpc
@@ -29,6 +30,7 @@ __all__ = [
     "CorrectionRpc",
     "DataRequestRpc",
     "DemandRpc",
+    "DocumentRpc",
     "EntryRpc",
     "ExchangeRpc",
     "FileDropRpc",
