@@ -15,11 +15,16 @@ from tongban.exchange.v1 import exchange_pb2 as nouns
 from tongban.exchange.v1 import exchange_service_pb2 as pb
 from tongban.exchange.v1 import exchange_service_pb2_grpc as doors
 from tongban.exchange.v1.batches_service_pb2_grpc import BatchServiceStub
+from tongban.exchange.v1.catalogue_service_pb2_grpc import EntryServiceStub
+from tongban.exchange.v1.changes_service_pb2_grpc import ChangeServiceStub
 from tongban.exchange.v1.consents_service_pb2_grpc import ConsentServiceStub, PreviewServiceStub
 from tongban.exchange.v1.corrections_service_pb2_grpc import CorrectionServiceStub
+from tongban.exchange.v1.demands_service_pb2_grpc import DemandServiceStub
+from tongban.exchange.v1.documents_service_pb2_grpc import DocumentServiceStub
 from tongban.exchange.v1.drops_service_pb2_grpc import FileDropServiceStub
 from tongban.exchange.v1.providers_service_pb2_grpc import ProviderServiceStub
 from tongban.exchange.v1.requests_service_pb2_grpc import DataRequestServiceStub
+from tongban.exchange.v1.search_service_pb2_grpc import SearchServiceStub
 from tongban.exchange.v1.subscriptions_service_pb2_grpc import SubscriptionServiceStub
 from tongban.gateway.v1 import gateway_pb2
 from tongban.identity.v1 import identity_pb2, identity_service_pb2
@@ -83,15 +88,20 @@ class City(Neighborhood):
     stubs = (
         doors.ExchangeServiceStub,
         doors.CatalogueServiceStub,
+        ChangeServiceStub,
         CorrectionServiceStub,
         BatchServiceStub,
         ConsentServiceStub,
         PreviewServiceStub,
         DataRequestServiceStub,
         SubscriptionServiceStub,
+        DemandServiceStub,
+        DocumentServiceStub,
+        EntryServiceStub,
         LedgerServiceStub,
         FileDropServiceStub,
         ProviderServiceStub,
+        SearchServiceStub,
     )
     step_kind = gateway_pb2.STEP_KIND_FETCH
 

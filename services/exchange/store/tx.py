@@ -13,8 +13,8 @@ from services.exchange.store.catalogue import CatalogueRows
 from services.exchange.store.changes import ChangeRows
 from services.exchange.store.consents import ConsentRows
 from services.exchange.store.corrections import CorrectionRows
-from services.exchange.store.drops import DropRows
 from services.exchange.store.demands import DemandRows
+from services.exchange.store.drops import DropRows
 from services.exchange.store.grants import GrantRows
 from services.exchange.store.opendata import OpenDataRows
 from services.exchange.store.providers import ProviderRows
@@ -25,6 +25,7 @@ from services.kit.store import Tx
 
 
 class ExchangeTx(
+    DemandRows,
     ApplicationRows,
     CorrectionRows,
     GrantRows,
@@ -39,7 +40,6 @@ class ExchangeTx(
     SubscriptionRows,
     Tx,
 ):
-class ExchangeTx(DemandRows, ApplicationRows, CorrectionRows, GrantRows, CatalogueRows, ProviderRows, ChangeRows, Tx):
     """Rows of the exchange, beside the kit's guard, outbox and ledger."""
 
     async def keep_answer(self, answer: KeptAnswer, *, expire_time: datetime) -> None:
