@@ -14,6 +14,9 @@ from sandbox.departments.civil_affairs import API_KEY_HEADER
 from sandbox.numbers import REGION
 
 MARRIAGES, HOUSEHOLDS, INSURANCE = "307001/000001", "307002/000001", "307003/000001"
+PUPILS, HOUSING_FUND = "307004/000001", "307005/000001"
+CASES = Path(__file__).parent / "cases"
+"""What stands for the registers of departments that have none here: one file for each case."""
 BASIS = "PIPL art. 13(1)(3); Order 809 art. 19"
 PURPOSES = ("birth",)
 GRANTS = (
@@ -24,6 +27,8 @@ GRANTS = (
     (INSURANCE, "hospital"),
     (INSURANCE, "medical_insurance"),
     (INSURANCE, "tax"),
+    (PUPILS, "hospital"),
+    (HOUSING_FUND, "hospital"),
 )
 """Who may ask what; see the matters for who does."""
 
@@ -49,6 +54,16 @@ _FIELDS = {
         ("address", "住址", "Address", _SENSITIVE, _TEXT, 200),
         ("head_name", "户主姓名", "Head of the household", _PERSONAL, _TEXT, 50),
         ("relation", "与户主关系", "Relation to the head", _PERSONAL, _TEXT, 20),
+    ),
+    PUPILS: (
+        ("school_name", "学校名称", "School", _PERSONAL),
+        ("grade", "年级", "Grade", _PERSONAL),
+        ("status", "学籍状态", "Status", _PERSONAL),
+    ),
+    HOUSING_FUND: (
+        ("account_status", "账户状态", "Account status", _PERSONAL),
+        ("balance_fen", "账户余额（分）", "Balance in fen", _SENSITIVE),
+        ("last_payment_date", "最近缴存日期", "Last payment", _PERSONAL),
     ),
     INSURANCE: (
         ("scheme", "险种类型", "Scheme", _PERSONAL, _TEXT, 20),
@@ -121,6 +136,27 @@ def resources(agencies: dict[str, Agency], *, police: Path, rest_url: str, api_k
             agencies["medical_insurance"],
             nouns.ADAPTER_KIND_CONNECTOR,
             {},
+        ),
+        _resource(
+            PUPILS,
+            ("学籍信息", "Pupils' records"),
+            agencies["education"],
+            nouns.ADAPTER_KIND_SANDBOX,
+            {"key": "number"},
+        ),
+        _resource(
+            HOUSING_FUND,
+            ("住房公积金账户信息", "Housing fund accounts"),
+            agencies["housing"],
+            nouns.ADAPTER_KIND_SANDBOX,
+            {
+                "key": "number",
+                "mapping": {
+                    "account_status": "account.status",
+                    "balance_fen": "account.balance.fen",
+                    "last_payment_date": "payments.0.date",
+                },
+            },
         ),
     ]
 

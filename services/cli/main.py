@@ -22,7 +22,15 @@ parked = typer.Typer(no_args_is_help=True, help="Messages that a service could n
 ledger = typer.Typer(no_args_is_help=True, help="The access ledgers: export them, prove them offline.")
 ca = typer.Typer(no_args_is_help=True, help="The small certificate authority of a local system.")
 city = typer.Typer(no_args_is_help=True, help="The synthetic city.")
-for name, group in (("stack", stack), ("parked", parked), ("ledger", ledger), ("ca", ca), ("city", city)):
+cases = typer.Typer(no_args_is_help=True, help="Cases that stand for providers in a sandbox.")
+for name, group in (
+    ("stack", stack),
+    ("parked", parked),
+    ("ledger", ledger),
+    ("ca", ca),
+    ("city", city),
+    ("cases", cases),
+):
     app.add_typer(group, name=name)
 
 ProfileOption = Annotated[Profile, typer.Option(help="embedded: SQLite in one process; full: Kafka and PostgreSQL.")]
@@ -205,6 +213,21 @@ def city_generate(
 
     counts = export(generate(people, seed), out)
     print(f"{out}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))
+
+
+@cases.command("check")
+def cases_check(
+    folder: Annotated[Path, typer.Argument(help="Folder with one folder of cases for each resource.")],
+) -> None:
+    """Read every case, and name each file that is none. Exit code 1 where there is one."""
+    from services.exchange.adapters.cases import read_cases  # noqa: PLC0415
+
+    found = [(place, *read_cases(place)) for place in sorted(folder.iterdir()) if place.is_dir()]
+    for place, _, faults in found:
+        for fault in faults:
+            print(f"{place.name}/{fault.file}: {fault.words}")
+    print(f"{sum(len(good) for _, good, _ in found)} cases of {len(found)} resources.")
+    raise typer.Exit(int(any(faults for _, _, faults in found)))
 
 
 def main() -> None:

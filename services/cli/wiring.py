@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.agencies import PATH as CITY_AGENCIES
+from sandbox.catalogue import CASES as CITY_CASES
 from sandbox.settings import Settings as CitySettings
 from services.cli.folder import Folder
 from services.cli.names import SERVICES
@@ -152,7 +153,7 @@ class Wiring:
                 "http_host": self.ports.host,
                 "http_port": self.ports.grpc_of("xroad"),
                 "public_url": self.ports.url,
-                **({"drops": self.folder.city / "drops"} if self.options.sandbox else {}),
+                **({"drops": self.folder.city / "drops", "cases": CITY_CASES} if self.options.sandbox else {}),
             }
         return {}
 

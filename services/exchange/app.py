@@ -153,7 +153,9 @@ async def running(
         quotas = Quotas(store, own_per_day=settings.own_queries_per_day, clock=runtime.clock, monotonic=time.monotonic)
         stack.push_async_callback(_returned, quotas)
         hub = ConnectorHub(clock=runtime.clock, in_flight_max=settings.connector_in_flight_max)
-        kinds = known_adapters(hub, store) if adapters is None else adapters
+        kinds = (
+            known_adapters(hub, store, settings.cases if settings.sandbox else None) if adapters is None else adapters
+        )
         terms = Terms(runtime.clock)
         await terms.refresh(store)
         providers = Providers(

@@ -60,6 +60,10 @@ class Settings(Common, frozen=True):
     provider_probe_seconds: float = Field(
         default=30, ge=10, le=3600, description="How often a provider that is in use is looked at."
     )
+    cases: Path | None = Field(
+        default=None,
+        description="Folder of cases that stand for providers, one below it for each resource; in a sandbox.",
+    )
     drops: Path | None = Field(
         default=None,
         description="Folder that providers drop files into, one below it for each resource; none if unset.",

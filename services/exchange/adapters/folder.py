@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from services.exchange.domain.refusals import FileDropBusy
+from services.exchange.domain.refusals import FileDropBusy, ResourceNotFound, ResourceNotOwned
 from services.exchange.service.drops import DropFile, DropService, digest_of
 from services.kit.caller import Caller
 from services.kit.errors import Refusal, Unavailable
@@ -57,6 +57,8 @@ class WatchedFolder:
                 drop = await self._service.load(DropFile(request_id, resource, digest), file, self._itself)
         except FileDropBusy:
             return
+        except (ResourceNotFound, ResourceNotOwned):
+            pass  # Open data reads files below the same folder.
         except (Refusal, OSError) as refusal:
             get_logger().warning("drop_not_taken", resource=resource, why=type(refusal).__name__)
         else:

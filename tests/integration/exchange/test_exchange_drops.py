@@ -227,7 +227,7 @@ async def test_a_load_that_ended_in_the_middle_is_refused_after_its_time(place: 
     assert drop.version == 3
 
 
-async def test_a_provider_drops_files_for_its_own_resources_only(place: Place) -> None:
+async def test_a_drops_files_for_its_own_resources_only(place: Place) -> None:
     with pytest.raises(ResourceNotOwned):
         await place.load(lines(a_row()), caller=TAX_CALLER)
     with pytest.raises(ResourceNotOwned):

@@ -95,6 +95,8 @@ class _AdapterKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AdapterKi
     """A connector that the provider runs and that dials out to the broker."""
     ADAPTER_KIND_FILE: _AdapterKind.ValueType  # 4
     """Files that the provider drops: CSV or Parquet."""
+    ADAPTER_KIND_SANDBOX: _AdapterKind.ValueType  # 5
+    """Cases in files; only in a sandbox."""
 
 class AdapterKind(_AdapterKind, metaclass=_AdapterKindEnumTypeWrapper):
     """How the broker reaches a provider."""
@@ -109,6 +111,8 @@ ADAPTER_KIND_CONNECTOR: AdapterKind.ValueType  # 3
 """A connector that the provider runs and that dials out to the broker."""
 ADAPTER_KIND_FILE: AdapterKind.ValueType  # 4
 """Files that the provider drops: CSV or Parquet."""
+ADAPTER_KIND_SANDBOX: AdapterKind.ValueType  # 5
+"""Cases in files; only in a sandbox."""
 Global___AdapterKind: _TypeAlias = AdapterKind  # noqa: Y015
 
 @_typing.final

@@ -4,6 +4,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from services.exchange.domain.settings.cases import CaseSettings
 from services.exchange.domain.settings.connector import ConnectorSettings
 from services.exchange.domain.settings.drop import DropSettings
 from services.exchange.domain.settings.loose import AdapterKind, path, shape_faults
@@ -17,6 +18,7 @@ __all__ = [
     "PLACE",
     "AdapterKind",
     "AdapterSettings",
+    "CaseSettings",
     "ConnectorSettings",
     "DropSettings",
     "OAuthSettings",
@@ -29,13 +31,14 @@ __all__ = [
     "tell_settings",
 ]
 
-AdapterSettings = SqlSettings | RestSettings | ConnectorSettings | DropSettings
+AdapterSettings = SqlSettings | RestSettings | ConnectorSettings | DropSettings | CaseSettings
 
 _KINDS: Mapping[AdapterKind, type[AdapterSettings]] = {
     AdapterKind.SQL: SqlSettings,
     AdapterKind.REST: RestSettings,
     AdapterKind.CONNECTOR: ConnectorSettings,
     AdapterKind.FILE: DropSettings,
+    AdapterKind.SANDBOX: CaseSettings,
 }
 
 

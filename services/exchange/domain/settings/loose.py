@@ -19,6 +19,7 @@ class AdapterKind(StrEnum):
     REST = "rest"
     CONNECTOR = "connector"
     FILE = "file"
+    SANDBOX = "sandbox"
 
 
 def path(name: str) -> str:
