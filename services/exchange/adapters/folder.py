@@ -51,7 +51,7 @@ class WatchedFolder:
         try:
             with await asyncio.to_thread(_opened, self._folder / name / stamp[0]) as file:
                 digest = await asyncio.to_thread(digest_of, file)
-                if _stamp(stamp[0], os.fstat(file.fileno())) != stamp:
+                if _seen(stamp[0], os.fstat(file.fileno())) != stamp:
                     return  # Still being written: the next look finds it.
                 request_id = derived_id("folder", resource, *map(str, stamp), digest)
                 drop = await self._service.load(DropFile(request_id, resource, digest), file, self._itself)
@@ -69,12 +69,8 @@ class WatchedFolder:
         found = {}
         for folder in _entries(self._folder, FOLDERS_MAX):
             if folder.is_dir(follow_symlinks=False):
-                stamps = [
-                    _stamp(each.name, each.stat(follow_symlinks=False))
-                    for each in _entries(Path(folder.path), FILES_MAX)
-                    if each.is_file(follow_symlinks=False) and Path(each.name).suffix in _ENDINGS
-                ]
-                fitting = [each for each in stamps if each[1] <= self._bytes_max]
+                stamps = [_stamp(each) for each in _entries(Path(folder.path), FILES_MAX) if _is_drop(each)]
+                fitting = [each for each in stamps if each is not None and each[1] <= self._bytes_max]
                 if fitting:
                     found[folder.name] = max(fitting)
         return found
@@ -91,11 +87,28 @@ async def keep_looking(folder: WatchedFolder) -> None:
 
 
 def _entries(folder: Path, most: int) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
+    """Give what is in a folder; nothing where it isn't there (yet), or is taken away meanwhile."""
+    try:
+        entries = os.scandir(folder)
+    except OSError:
+        return []
+    with entries:
         return [each for each in islice(entries, most) if not each.name.startswith(".")]
 
 
-def _stamp(name: str, status: os.stat_result) -> Stamp:
+def _is_drop(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False) and Path(entry.name).suffix in _ENDINGS
+
+
+def _stamp(entry: os.DirEntry[str]) -> Stamp | None:
+    """Give what a file looks like; None where it is gone."""
+    try:
+        return _seen(entry.name, entry.stat(follow_symlinks=False))
+    except OSError:
+        return None
+
+
+def _seen(name: str, status: os.stat_result) -> Stamp:
     return name, status.st_size, status.st_mtime_ns
 
 

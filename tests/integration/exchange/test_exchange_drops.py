@@ -285,6 +285,7 @@ async def test_a_watched_folder_is_taken_once_a_file_stays_the_same(place: Place
     (own / "2026-11-20.csv.part").write_bytes(b"half")
     (own / "2026-11-20.csv").write_bytes(lines(a_row()))
     folder = WatchedFolder(place.service, drops, SERVICE, bytes_max=1_000_000)
+    await WatchedFolder(place.service, tmp_path / "nowhere", SERVICE, bytes_max=1).look()
     await folder.look()
     with pytest.raises(ProviderUnavailable):
         await place.ask()
