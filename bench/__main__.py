@@ -16,6 +16,7 @@ NAMES = (
     "provider_faults",
     "ledger_append",
     "event_relay",
+    "grant_decision",
     "birth_case",
 )
 

@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from tongban.events.v1.steps_pb2 import StepAnswered
 from tongban.exchange.v1 import exchange_pb2 as nouns
 from tongban.exchange.v1 import exchange_service_pb2 as pb
 from tongban.exchange.v1 import exchange_service_pb2_grpc as doors
+from tongban.exchange.v1.applications_service_pb2_grpc import ApplicationServiceStub
 from tongban.exchange.v1.batches_service_pb2_grpc import BatchServiceStub
 from tongban.exchange.v1.catalogue_service_pb2_grpc import EntryServiceStub
 from tongban.exchange.v1.changes_service_pb2_grpc import ChangeServiceStub
@@ -22,6 +24,7 @@ from tongban.exchange.v1.corrections_service_pb2_grpc import CorrectionServiceSt
 from tongban.exchange.v1.demands_service_pb2_grpc import DemandServiceStub
 from tongban.exchange.v1.documents_service_pb2_grpc import DocumentServiceStub
 from tongban.exchange.v1.drops_service_pb2_grpc import FileDropServiceStub
+from tongban.exchange.v1.grants_service_pb2_grpc import GrantServiceStub
 from tongban.exchange.v1.providers_service_pb2_grpc import ProviderServiceStub
 from tongban.exchange.v1.requests_service_pb2_grpc import DataRequestServiceStub
 from tongban.exchange.v1.search_service_pb2_grpc import SearchServiceStub
@@ -32,6 +35,8 @@ from tongban.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
 from services.exchange.app import running
 from services.exchange.config import Settings
+from services.exchange.domain.settings import AdapterKind
+from services.exchange.service.ports import AdapterFactory
 from services.kit.errors import NotFound, Refusal, Unavailable
 from services.kit.ids import new_id
 from services.kit.rpc.peer import Peer
@@ -102,6 +107,8 @@ class City(Neighborhood):
         FileDropServiceStub,
         ProviderServiceStub,
         SearchServiceStub,
+        GrantServiceStub,
+        ApplicationServiceStub,
     )
     step_kind = gateway_pb2.STEP_KIND_FETCH
 
@@ -265,10 +272,10 @@ def query(**changes: Any) -> pb.QueryRequest:
 
 
 @asynccontextmanager
-async def city(profile: Profile, **knobs: Any) -> AsyncIterator[City]:
-    """Everything started; ends with everything drained."""
+async def city(profile: Profile, *, adapter: AdapterFactory | None = None, **knobs: Any) -> AsyncIterator[City]:
+    """Everything started; ends with everything drained. `adapter`: reaches every provider, in place of the real ones."""
     async with neighborhood(City, profile, IdentityOfOne) as town:
         town.identity.rights = {agency: (True, rights) for agency, rights in RIGHTS.items()}
         town.settings = Settings(database=await profile.database("exchange"), **{**town.common("exchange"), **knobs})
-        await town.serve(town.settings, running)
+        await town.serve(town.settings, partial(running, adapters=adapter and dict.fromkeys(AdapterKind, adapter)))
         yield town
