@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    bindparam,
     delete,
     func,
     or_,
@@ -67,6 +68,15 @@ quota_count = Table(
 )
 
 _NEWEST_FIRST = (sharing_grant.c.create_time.desc(), sharing_grant.c.grant_id.desc())
+_OF_PAIR = (  # Built once: a call that asks for something new waits for it.
+    select(sharing_grant)
+    .where(
+        sharing_grant.c.grantee == bindparam("grantee"),
+        sharing_grant.c.resource == bindparam("resource"),
+        sharing_grant.c.revoke_time.is_(None),
+    )
+    .order_by(*_NEWEST_FIRST)
+)
 
 
 class GrantRows(Tx):
@@ -152,14 +162,9 @@ class GrantReads(Store[Any]):
 
     async def grants_of(self, grantee: str, resource: str) -> Sequence[Grant]:
         """Give a pair's grants that were not revoked, newest first."""
-        query = select(sharing_grant).where(
-            sharing_grant.c.grantee == grantee,
-            sharing_grant.c.resource == resource,
-            sharing_grant.c.revoke_time.is_(None),
-        )
         async with self.reading() as connection:
-            found = await connection.execute(query.order_by(*_NEWEST_FIRST))
-        return tuple(grant_from(row) for row in found.mappings())
+            found = await connection.execute(_OF_PAIR, {"grantee": grantee, "resource": resource})
+            return tuple(grant_from(row) for row in found.mappings())
 
     async def calls_counted(self, grant_id: str, day: date) -> int:
         """Tell how many calls of a day are counted."""
