@@ -90,21 +90,14 @@ async def fill(store: ExchangeStore, now: datetime) -> None:
         async with store.transaction() as tx:
             made = [resource_rows.resource_row(each, store.keyring, before) for each in batch]
             await tx.connection.execute(insert(resource_table), made)
-    async with store.transaction() as tx:
-        await tx.connection.execute(
-            text(_SQLITE if store.dialect == "sqlite" else _POSTGRESQL),
-            {
-                "n": GRANTS,
-                "r": RESOURCES,
-                "before": before.replace(tzinfo=None).isoformat(" ", "microseconds")
-                if store.dialect == "sqlite"
-                else before,
-                "ends": (now + timedelta(days=365)).replace(tzinfo=None).isoformat(" ", "microseconds")
-                if store.dialect == "sqlite"
-                else now + timedelta(days=365),
-            },
-        )
-        if store.dialect == "postgresql":
+    sqlite = store.dialect == "sqlite"
+    moments = {"before": store.stored(before), "ends": store.stored(now + timedelta(days=365))}
+    for start in range(0, GRANTS, 50_000):
+        numbers = {"first": start, "last": min(start + 50_000, GRANTS) - 1, "r": RESOURCES}
+        async with store.transaction() as tx:
+            await tx.connection.execute(text(_SQLITE if sqlite else _POSTGRESQL), numbers | moments)
+    if not sqlite:
+        async with store.transaction() as tx:
             await tx.connection.exec_driver_sql("ANALYZE sharing_grant")
 
 
@@ -113,17 +106,17 @@ _COLUMNS = (
     "application_id"
 )
 _SQLITE = f"""
-WITH RECURSIVE series(k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM series WHERE k + 1 < :n)
+WITH RECURSIVE series(k) AS (SELECT :first UNION ALL SELECT k + 1 FROM series WHERE k < :last)
 INSERT INTO sharing_grant ({_COLUMNS})
-SELECT printf('%08x-0000-4000-8000-000000000000', k), '', '307002/' || (k % :r + 1), printf('%018d', k / :r),
+SELECT printf('%08x-0000-4000-8000-000000000000', k), '', '307002/' || (k % CAST(:r AS integer) + 1), printf('%018d', k / CAST(:r AS integer)),
        '["birth"]', '["household_number","address"]', '["head_name"]', 'PIPL art. 13(1)(3)', :ends, 0, :before, '', :before, '{{}}', ''
 FROM series"""  # noqa: S608 - column names
 _POSTGRESQL = f"""
 INSERT INTO sharing_grant ({_COLUMNS})
-SELECT lpad(to_hex(k), 8, '0') || '-0000-4000-8000-000000000000', '', '307002/' || (k % :r + 1), lpad((k / :r)\\:\\:text, 18, '0'),
+SELECT lpad(to_hex(k), 8, '0') || '-0000-4000-8000-000000000000', '', '307002/' || (k % CAST(:r AS integer) + 1), lpad((k / CAST(:r AS integer))\\:\\:text, 18, '0'),
        '["birth"]'\\:\\:jsonb, '["household_number","address"]'\\:\\:jsonb, '["head_name"]'\\:\\:jsonb, 'PIPL art. 13(1)(3)', :ends, 0, :before, '', :before,
        '{{}}'\\:\\:jsonb, ''
-FROM generate_series(0, CAST(:n AS integer) - 1) AS series(k)"""  # noqa: S608 - column names
+FROM generate_series(CAST(:first AS integer), CAST(:last AS integer)) AS series(k)"""  # noqa: S608 - column names
 
 
 def _resource(code: str) -> Resource:
