@@ -113,7 +113,8 @@ SELECT printf('%08x-0000-4000-8000-000000000000', k), '', '307002/' || (k % CAST
 FROM series"""  # noqa: S608 - column names
 _POSTGRESQL = f"""
 INSERT INTO sharing_grant ({_COLUMNS})
-SELECT lpad(to_hex(k), 8, '0') || '-0000-4000-8000-000000000000', '', '307002/' || (k % CAST(:r AS integer) + 1), lpad((k / CAST(:r AS integer))\\:\\:text, 18, '0'),
+SELECT lpad(to_hex(k), 8, '0') || '-0000-4000-8000-000000000000', '', '307002/' || (k % CAST(:r AS integer) + 1),
+       lpad((k / CAST(:r AS integer))\\:\\:text, 18, '0'),
        '["birth"]'\\:\\:jsonb, '["household_number","address"]'\\:\\:jsonb, '["head_name"]'\\:\\:jsonb, 'PIPL art. 13(1)(3)', :ends, 0, :before, '', :before,
        '{{}}'\\:\\:jsonb, ''
 FROM generate_series(CAST(:first AS integer), CAST(:last AS integer)) AS series(k)"""  # noqa: S608 - column names
