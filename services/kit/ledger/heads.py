@@ -2,7 +2,6 @@
 """Signed tree heads: on demand for a proof, and on a schedule while the tree grows; each is told as a fact."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from tongban.ledger.v1 import ledger_events_pb2
@@ -52,15 +51,14 @@ class Heads:
             self._newest = newest
             return newest
 
-    async def keep(self, also: Callable[[], Awaitable[None]]) -> None:
-        """Sign a head once a minute while the tree grows, and do what else is due then."""
+    async def keep(self) -> None:
+        """Sign a head once a minute while the tree grows."""
         while True:
             await self._grown.wait()
             await asyncio.sleep(SIGN_EVERY_SECONDS)
             self._grown.clear()
             try:
                 await self.covering(None)
-                await also()
             except Unavailable:
                 self._grown.set()
                 get_logger().warning("ledger_head_delayed", ledger=self._book.service)

@@ -4,7 +4,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Self
@@ -33,7 +33,7 @@ from services.kit.ledger.keys import REFRESH_SECONDS, Keys
 from services.kit.ledger.orders import Orders
 from services.kit.ledger.own import OwnLeaves, blinding_of
 from services.kit.ledger.rows import Book, Rows
-from services.kit.ledger.search import Searches
+from services.kit.ledger.search import SUMMARY_SECONDS, Searches
 from services.kit.ledger.segments import Segments
 from services.kit.ledger.witnessed import Witnessed
 from services.kit.logs import get_logger
@@ -295,11 +295,12 @@ class Ledger:
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
-        """Know the persons' keys; while the store is open, sign heads on a schedule and forget keys that others erase."""
+        """Know the persons' keys; while the store is open, sign heads, forget keys that others erase, and write what searches go by."""
         await self._keys.load()
         keepers = [
-            asyncio.create_task(self._heads.keep(self.searches.summarize), name=f"ledger-heads-{self.log}"),
-            asyncio.create_task(self._forget(), name=f"ledger-keys-{self.log}"),
+            asyncio.create_task(self._heads.keep(), name=f"ledger-heads-{self.log}"),
+            asyncio.create_task(_each(REFRESH_SECONDS, self._keys.refresh), name=f"ledger-keys-{self.log}"),
+            asyncio.create_task(_each(SUMMARY_SECONDS, self.searches.summarize), name=f"ledger-blocks-{self.log}"),
         ]
         try:
             yield
@@ -311,16 +312,18 @@ class Ledger:
                 await asyncio.wait(self._late, timeout=CLOSE_SECONDS)
             await self._group.drained(CLOSE_SECONDS)
 
-    async def _forget(self) -> None:
-        while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            with contextlib.suppress(Unavailable):
-                await self._keys.refresh()
-
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._late.discard(task)
         if not task.cancelled() and task.exception() is not None:
             get_logger().error("ledger_leaf_of_a_cancelled_use_lost", ledger=self.log, exc_info=task.exception())
+
+
+async def _each(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    """Do the work again and again; where the database is away, the next turn catches up."""
+    while True:
+        await asyncio.sleep(seconds)
+        with contextlib.suppress(Unavailable):
+            await work()
 
 
 def _must_be_writable(access: Access) -> None:

@@ -8,10 +8,11 @@ written once the block is full, and a search reads only blocks that may have wha
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,14 +27,18 @@ if TYPE_CHECKING:
     from services.kit.ledger.ledger import Ledger
 
 BLOCK: Final = 1024
+SUMMARY_SECONDS: Final = 60.0
 PAGE_SIZE: Final = 50
 LOOKS_MAX: Final = 20 * BLOCK
 """Leaves that one call looks at."""
 _CHUNK: Final = 512
 _BLOCKS_AT_ONCE: Final = 200
-_BLOCKS_A_TURN: Final = 50
+_BLOCKS_A_TURN: Final = 500
 _MARK_BYTES: Final = 4
-_MARKED: Final = ("actor", "resource", "purpose", "outcome")
+_MARKED: Final = ("actor", "outcome", "purpose", "resource")
+_PLAIN: Final = re.compile(
+    rb'{"actor":"([^"\\]*)",.*"outcome":"([^"\\]*)","purpose":"([^"\\]*)","resource":"([^"\\]*)","subject":"[^"]*","time":"([^"\\]*)"}'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,14 +224,23 @@ class Searches:
 
 
 def _summary(leaves: Sequence[Leaf]) -> Mapping[str, object]:
-    bodies: list[dict[str, Any]] = [json.loads(leaf.body) for leaf in leaves if leaf.body]
-    times = [str(body["time"]) for body in bodies]
-    words = {(name, str(body[name])) for body in bodies for name in _MARKED}
+    said = [_said(leaf.body) for leaf in leaves if leaf.body]
+    words = {(name, word) for *each, _ in said for name, word in zip(_MARKED, each, strict=True)}
+    times = [each[-1] for each in said]
     return {
         "first_time": min(times, default=""),
         "last_time": max(times, default=""),
         "marks": b"".join(sorted(_mark(name, word) for name, word in words)),
     }
+
+
+def _said(body: bytes) -> tuple[str, ...]:
+    """The marked words and the time; read off canonical bytes in their order where no word has anything escaped, a tenth of parsing."""
+    plain = _PLAIN.match(body)
+    if plain is not None:
+        return tuple(word.decode() for word in plain.groups())
+    members = json.loads(body)
+    return tuple(str(members[name]) for name in (*_MARKED, "time"))
 
 
 def _mark(name: str, word: str) -> bytes:

@@ -4,9 +4,10 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -97,7 +98,7 @@ async def test_leaves_are_found_by_whatever_they_say_before_and_after_blocks_are
     middle = datetime.fromisoformat(bodies[BLOCK]["time"])
     later = datetime.fromisoformat(bodies[BLOCK + 400]["time"])
     name = store.ledger.name("subject-7")
-    searches = {
+    searches: dict[Search, Callable[[dict[str, Any]], bool]] = {
         wanted(outcome="NO_GRANT"): lambda body: body["outcome"] == "NO_GRANT",
         wanted(used_for="tax", actor="spiffe://tongban/agency/A3"): lambda body: (
             body["purpose"] == "tax" and body["actor"].endswith("A3")
