@@ -91,7 +91,7 @@ def wanted(**more: object) -> Search:
 
 async def test_leaves_are_found_by_whatever_they_say_before_and_after_blocks_are_summarized(store: Probe) -> None:
     await fill(store)
-    leaves = []
+    leaves: list[Leaf] = []
     for at in range(0, COUNT, 1000):
         leaves += (await store.ledger.leaves(at, min(1000, COUNT - at)))[0]
     bodies = {leaf.index: json.loads(leaf.body) for leaf in leaves}
