@@ -317,3 +317,19 @@ async def test_a_grants_rate_makes_a_batch_slower_and_does_not_end_it(tmp_path: 
                     await asyncio.sleep(0.05)
             await asking_
     assert len(receiver.rows) == 8
+
+
+async def test_who_only_needs_to_compare_is_told_to_verify_and_who_asks_for_many_to_query(tmp_path: Path) -> None:
+    """Verification before query before batch (Order 809)."""
+    async with calls_world(tmp_path) as world:
+        await world.granted(terms=Terms(methods=(Method.VERIFY,)), purposes=("check",))
+        await world.granted(terms=PLAIN, purposes=("look",))
+        asked = {}
+        for purpose, method in (("check", Method.QUERY), ("look", Method.BATCH)):
+            with pytest.raises(Refusal) as refusal:
+                await world.rulebook.permit_query(
+                    HOSPITAL_CALLER.id, HOUSEHOLD, purpose=purpose, fields=("address",), method=method
+                )
+            asked[purpose] = (refusal.value.reason, refusal.value.remedy)
+    assert asked["check"] == ("METHOD_NOT_GRANTED", "Use Verify, or ask the provider for more.")
+    assert asked["look"] == ("METHOD_NOT_GRANTED", "Use Verify or Query, or ask the provider for more.")
