@@ -18,7 +18,12 @@ class NeighborReads(Store[Any]):
     async def classifications(self) -> Sequence[tuple[str, str]]:
         """Give provider and classification of all resources, each pair once."""
         classification = func.rtrim(resource.c.code, "0123456789")  # What is left ends with the slash.
-        query = select(resource.c.provider, classification).distinct().order_by(resource.c.provider, classification)
+        query = (
+            select(resource.c.provider, classification)
+            .where(resource.c.retired.is_(False))
+            .distinct()
+            .order_by(resource.c.provider, classification)
+        )
         async with self.reading() as connection:
             found = await connection.execute(query)
         return [(provider, code[:-1]) for provider, code in found]
@@ -27,7 +32,11 @@ class NeighborReads(Store[Any]):
         """Give codes of resources of one provider in one classification, in order."""
         query = (
             select(resource.c.code)
-            .where(resource.c.provider == provider, resource.c.code.startswith(f"{classification}/", autoescape=True))
+            .where(
+                resource.c.provider == provider,
+                resource.c.code.startswith(f"{classification}/", autoescape=True),
+                resource.c.retired.is_(False),
+            )
             .order_by(resource.c.code)
             .limit(limit)
         )
