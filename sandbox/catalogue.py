@@ -56,14 +56,14 @@ _FIELDS = {
         ("relation", "与户主关系", "Relation to the head", _PERSONAL, _TEXT, 20),
     ),
     PUPILS: (
-        ("school_name", "学校名称", "School", _PERSONAL),
-        ("grade", "年级", "Grade", _PERSONAL),
-        ("status", "学籍状态", "Status", _PERSONAL),
+        ("school_name", "学校名称", "School", _PERSONAL, _TEXT, 100),
+        ("grade", "年级", "Grade", _PERSONAL, _TEXT, 20),
+        ("status", "学籍状态", "Status", _PERSONAL, _TEXT, 20),
     ),
     HOUSING_FUND: (
-        ("account_status", "账户状态", "Account status", _PERSONAL),
-        ("balance_fen", "账户余额（分）", "Balance in fen", _SENSITIVE),
-        ("last_payment_date", "最近缴存日期", "Last payment", _PERSONAL),
+        ("account_status", "账户状态", "Account status", _PERSONAL, _TEXT, 20),
+        ("balance_fen", "账户余额（分）", "Balance in fen", _SENSITIVE, nouns_metadata.DATA_TYPE_INTEGER, 16),
+        ("last_payment_date", "最近缴存日期", "Last payment", _PERSONAL, _DATE, 10),
     ),
     INSURANCE: (
         ("scheme", "险种类型", "Scheme", _PERSONAL, _TEXT, 20),
@@ -89,6 +89,18 @@ _METADATA = {
         "Who is enrolled in basic medical insurance, in which scheme.",
         nouns_metadata.UPDATE_CYCLE_DAILY,
         "《社会保险法》",
+    ),
+    PUPILS: (
+        "通办市中小学学生的学校、年级与学籍状态。",
+        "Pupils of the city: school, grade and state of their record.",
+        nouns_metadata.UPDATE_CYCLE_YEARLY,
+        "《义务教育法》",
+    ),
+    HOUSING_FUND: (
+        "通办市住房公积金账户的状态、余额与最近缴存日期。",
+        "Housing fund accounts: state, balance and last payment.",
+        nouns_metadata.UPDATE_CYCLE_DAILY,
+        "《住房公积金管理条例》",
     ),
 }
 """Abstracts in both languages, update cycle, and the law on which the department holds it."""
