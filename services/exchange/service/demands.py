@@ -28,7 +28,7 @@ from services.exchange.service.search import SearchService
 from services.kit.calendar import Deadlines, Limits, Rung, derivation
 from services.kit.caller import Caller, CallerKind
 from services.kit.clock import Clock
-from services.kit.errors import RequestIdReused, RequestInvalid
+from services.kit.errors import RequestInvalid
 from services.kit.ids import derived_id
 from services.kit.paging import Page
 from services.kit.text import Text
@@ -63,17 +63,14 @@ class DemandView:
 class DemandTransaction(Protocol):
     """What a demand reads and writes."""
 
-    async def first_sight(self, id: str) -> bool:
-        """Tell whether this request has had no effect yet."""
+    async def first_sight(self, id: str, *asked: str) -> bool:
+        """Tell whether this request has had no effect yet. Raises RequestIdReused where it asked for something else."""
 
     async def record(self, fact: object) -> None:
         """Tell a fact with this change."""
 
     async def resource(self, code: str) -> Resource:
         """Read a resource and lock it. Raises ResourceNotFound."""
-
-    async def find_demand(self, demand_id: str) -> Demand | None:
-        """Read a demand and lock it, None where there is none."""
 
     async def demand(self, demand_id: str) -> Demand:
         """Read a demand and lock it. Raises DemandNotFound."""
@@ -138,12 +135,10 @@ class DemandService:
             file_time=self._clock(),
         )
         async with self._store.transaction() as tx:
-            if await tx.first_sight(command.request_id):
+            if await tx.first_sight(command.request_id, repr(command)):
                 await tx.add_demand(filed)
                 await tx.record(moved(filed))
                 await self._start_clock(tx, filed)
-            elif (before := await tx.find_demand(filed.demand_id)) is None or before.title != filed.title:
-                raise RequestIdReused("This request id came before, with another request.")
         return await self.get(filed.demand_id, caller)
 
     async def suggest(self, demand_id: str, caller: Caller) -> Page[Hit]:
@@ -162,7 +157,7 @@ class DemandService:
         async def step(_tx: DemandTransaction, before: Demand) -> tuple[Demand, DemandMoved]:
             return assign(before, provider)
 
-        return await self._go(request_id, demand_id, step, caller)
+        return await self._go(request_id, demand_id, step, ("assign", provider), caller)
 
     async def accept(self, request_id: str, demand_id: str, resource: str, caller: Caller) -> DemandView:
         """Say by which resource it is met. Raises DemandNotFound, DemandNotOpen, ResourceNotFound, ResourceNotOwned."""
@@ -172,7 +167,7 @@ class DemandService:
             _must_be(before.provider, caller)
             return accept(before, await tx.resource(resource))
 
-        return await self._go(request_id, demand_id, step, caller)
+        return await self._go(request_id, demand_id, step, ("accept", resource), caller)
 
     async def decline(self, request_id: str, demand_id: str, reason: str, caller: Caller) -> DemandView:
         """Say why not. Raises DemandNotFound, DemandNotOpen."""
@@ -182,7 +177,7 @@ class DemandService:
             _must_be(before.provider, caller)
             return decline(before, reason)
 
-        return await self._go(request_id, demand_id, step, caller)
+        return await self._go(request_id, demand_id, step, ("decline", reason), caller)
 
     async def fulfil(self, request_id: str, demand_id: str, caller: Caller) -> DemandView:
         """The requester has what it needs. Raises DemandNotFound, DemandNotOpen."""
@@ -192,7 +187,7 @@ class DemandService:
             _must_be(before.requester, caller)
             return fulfil(before)
 
-        return await self._go(request_id, demand_id, step, caller)
+        return await self._go(request_id, demand_id, step, ("fulfil",), caller)
 
     async def close(self, request_id: str, demand_id: str, reason: str, caller: Caller) -> DemandView:
         """Requester or authority: nobody pursues it any more. Raises DemandNotFound, DemandNotOpen."""
@@ -203,7 +198,7 @@ class DemandService:
                 _must_be(before.requester, caller)
             return close(before, reason)
 
-        return await self._go(request_id, demand_id, step, caller)
+        return await self._go(request_id, demand_id, step, ("close", reason), caller)
 
     async def get(self, demand_id: str, caller: Caller) -> DemandView:
         """Read one with its clock: its requester, its provider, the authority, operators. Raises DemandNotFound."""
@@ -234,10 +229,12 @@ class DemandService:
         demand = await tx.demand(rung.owner)
         await tx.record(DemandClockRang(demand.demand_id, demand.state, DemandBell(rung.bell.value)))
 
-    async def _go(self, request_id: str, demand_id: str, step: Step, caller: Caller) -> DemandView:
+    async def _go(
+        self, request_id: str, demand_id: str, step: Step, asked: tuple[str, ...], caller: Caller
+    ) -> DemandView:
         async with self._store.transaction() as tx:
             before = await tx.demand(demand_id)
-            if await tx.first_sight(request_id):
+            if await tx.first_sight(request_id, demand_id, *asked):
                 after, fact = await step(tx, before)
                 await tx.save_demand(after)
                 await tx.record(fact)

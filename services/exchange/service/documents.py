@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The catalogue as documents: out in pages, in entry by entry; a faulty entry changes nothing and is told every fault."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -48,8 +49,8 @@ class Imported:
 class DocumentTransaction(NoticeRows, Protocol):
     """What an import reads and writes."""
 
-    async def first_sight(self, id: str) -> bool:
-        """Tell whether this request has had no effect yet."""
+    async def first_sight(self, id: str, *asked: str) -> bool:
+        """Tell whether this request has had no effect yet. Raises RequestIdReused where it asked for something else."""
 
     async def find_resources(self, codes: Sequence[str]) -> Mapping[str, Resource]:
         """Read resources and lock them, those that there are."""
@@ -97,16 +98,16 @@ class DocumentService:
         return write_document(page.rows, form), page.next_token
 
     async def read(self, request_id: str, form: DocumentFormat, content: bytes, caller: Caller) -> Sequence[Imported]:
-        """Take entries in: an operator's at once, a provider's as proposals. Raises RequestInvalid for an unreadable document.
+        """Take entries in: an operator's at once, a provider's as proposals.
 
-        A repeat changes nothing and tells what holds.
+        A repeat changes nothing and tells what holds. Raises RequestInvalid for an unreadable document, RequestIdReused.
         """
         caller.must("exchange.catalogue")
         entries = _once(read_document(content, form, region=self._region))
         if caller.kind is not CallerKind.OPERATOR:
             return [await self._propose(request_id, each, caller) for each in entries]
         async with self._store.transaction() as tx:
-            first = await tx.first_sight(request_id)
+            first = await tx.first_sight(request_id, hashlib.sha256(content).hexdigest())
             current = await tx.find_resources([each.code for each in entries if each.resource is not None])
             judged = [self._judge(each, current.get(each.code)) for each in entries]
             changes = [(current.get(after.code), after) for _, after in judged if after is not None]

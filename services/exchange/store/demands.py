@@ -41,18 +41,13 @@ _SAME: Final = tuple(column.name for column in demand.c if column.name not in {"
 class DemandRows(Tx):
     """What a transaction reads and writes of demands."""
 
-    async def find_demand(self, demand_id: str) -> Demand | None:
-        """Read and lock, None where there is none."""
-        query = select(demand).where(demand.c.demand_id == demand_id).with_for_update()
-        row = (await self.connection.execute(query)).mappings().one_or_none()
-        return None if row is None else _demand_from(row)
-
     async def demand(self, demand_id: str) -> Demand:
         """Read and lock. Raises DemandNotFound."""
-        found = await self.find_demand(demand_id)
-        if found is None:
+        query = select(demand).where(demand.c.demand_id == demand_id).with_for_update()
+        row = (await self.connection.execute(query)).mappings().one_or_none()
+        if row is None:
             raise DemandNotFound("There is no such demand.")
-        return found
+        return _demand_from(row)
 
     async def add_demand(self, filed: Demand) -> None:
         """Insert."""

@@ -148,7 +148,9 @@ async def test_a_repeat_finds_what_the_first_did(office: Office) -> None:
     again = new_id()
     id = first.demand.demand_id
     await office.demands.assign(again, id, POLICE, AUTHORITY)
-    await office.demands.assign(again, id, HEALTH, AUTHORITY)
+    await office.demands.assign(again, id, POLICE, AUTHORITY)
+    with pytest.raises(RequestIdReused):
+        await office.demands.assign(again, id, HEALTH, AUTHORITY)
     assert (await office.demands.get(id, AUTHORITY)).demand.provider == POLICE
     assert await office.told() == ["DemandMoved"] * 2
 

@@ -24,7 +24,7 @@ from services.exchange.domain.metadata import (
 from services.exchange.domain.resource import Resource, ResourceField, Sensitivity, SharingClass
 from services.exchange.domain.version import places
 from services.exchange.service.documents import DocumentService, Imported, Outcome
-from services.kit.errors import RequestInvalid, RightMissing
+from services.kit.errors import RequestIdReused, RequestInvalid, RightMissing
 from services.kit.ids import new_id
 from tests.support.exchange_stored import opened
 from tests.support.exchange_town import POLICE_CALLER, Town, entry
@@ -167,8 +167,10 @@ async def test_an_operators_document_is_taken_in_entry_by_entry(desk: Desk) -> N
     assert (len(stored.fields), stored.timeout_ms, stored.revision) == (1, 777, 2)
     assert (await desk.store.read_resource("307002/000009")).metadata == entry().metadata
     assert len(await desk.inbox()) == 1, "holders are told as by any change"
-    again = await desk.bring([narrower, new], request_id=request)
-    assert [each.outcome for each in again] == [Outcome.UNCHANGED, Outcome.UNCHANGED]
+    again = await desk.bring([narrower, new, broken, new], request_id=request)
+    assert [each.outcome for each in again[:2]] == [Outcome.UNCHANGED, Outcome.UNCHANGED]
+    with pytest.raises(RequestIdReused):
+        await desk.bring([new], request_id=request)
 
 
 async def test_a_providers_document_becomes_proposals(desk: Desk) -> None:
