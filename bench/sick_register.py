@@ -51,6 +51,8 @@ class Registers:
                     writer.write(ANSWER)
                     continue
                 async for piece in _illness(head.split(b"/", 2)[1].decode()):
+                    if writer.is_closing():  # The asker has heard enough.
+                        break
                     writer.write(piece)
                     await writer.drain()
                 break
