@@ -122,6 +122,17 @@ def _next(plan: Plan, case_id: str, state: CaseState, now: datetime) -> list[Eve
                 return _after_refusal(compiled, state, now)
             case StepState.UNAVAILABLE:
                 return _after_unavailability(compiled, state, now)
+    events = _begun(plan, case_id, state, now)
+    if not events and all(state.step(step_id).state in SETTLED for step_id in plan.steps):
+        return [CaseEnded(now, CaseOutcome.COMPLETED)]
+    return events
+
+
+def _begun(plan: Plan, case_id: str, state: CaseState, now: datetime) -> list[Event]:
+    """Begin or skip the steps that are ready, up to one that is refused at once.
+
+    A refusal may end the case: what else is ready comes after it, or not at all.
+    """
     names = None
     events: list[Event] = []
     for compiled in plan.steps.values():
@@ -132,8 +143,8 @@ def _next(plan: Plan, case_id: str, state: CaseState, now: datetime) -> list[Eve
         elif _ready(compiled, state):
             names = names or names_of(plan, case_id, state)
             events.append(_begin(compiled, state, names, now))
-    if not events and all(state.step(step_id).state in SETTLED for step_id in plan.steps):
-        return [CaseEnded(now, CaseOutcome.COMPLETED)]
+            if isinstance(events[-1], StepAnswered) and events[-1].outcome is Outcome.REFUSED:
+                break
     return events
 
 

@@ -195,6 +195,24 @@ def test_a_decision_refuses_with_the_first_rule_that_does_not_hold() -> None:
     assert bad.state.message == Text("未", "Not")
 
 
+def test_a_decision_that_refuses_the_case_is_the_last_thing_that_happens_to_it() -> None:
+    rules = [{"test": "false", "reason": "NO", "message": {"zh": "不", "en": "No"}}]
+    run = Run(
+        plan_of(
+            *(
+                step(name, kind, **more)
+                for name, kind, more in (
+                    ("d", "decide", {"rules": rules}),
+                    ("e", "decide", {"rules": rules}),
+                    ("f", "fetch", {}),
+                )
+            )
+        )
+    )
+    assert run.status() == CaseStatus.REFUSED
+    assert run.states == {"d": "failed"}
+
+
 def test_an_expression_that_fails_over_a_case_parks_it_and_tells_no_value() -> None:
     run = Run(plan_of(step("a", input={"x": "answers.name[9]"}), form=(field("name"),)), {"name": "secret"})
     assert run.states == {"a": "parked"}
