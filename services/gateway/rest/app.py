@@ -77,7 +77,8 @@ def build_app(
         ready=ready,
         limits=limits,
         buckets=Buckets(limits),
-        streams=Streams(limits),
+        streams=Streams(limits.streams_max, limits.streams_per_caller_max),
+        downloads=Streams(limits.downloads_max, limits.downloads_per_caller_max),
         sandbox=sandbox,
         clock=clock,
     )

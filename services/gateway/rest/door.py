@@ -43,6 +43,7 @@ class Door:
     limits: Limits
     buckets: Buckets
     streams: Streams
+    downloads: Streams
     sandbox: bool
     clock: Clock
 
@@ -104,6 +105,12 @@ async def resident(request: Request, door: Annotated[Door, Depends(door_of)]) ->
 async def anybody(request: Request, door: Annotated[Door, Depends(door_of)]) -> None:
     """Count a request that needs no token for the address that it comes from. Raises TooManyRequests."""
     door.count(request, _address(request))
+
+
+async def downloading(request: Request, door: Annotated[Door, Depends(door_of)]) -> AsyncIterator[None]:
+    """Hold one of an address's places until the file is read. Raises TooManyRequests."""
+    with door.downloads.one_more(_address(request)):
+        yield
 
 
 TheDoor = Annotated[Door, Depends(door_of)]

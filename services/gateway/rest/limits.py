@@ -25,6 +25,12 @@ class Limits:
     """Event streams open at the same time (429)."""
     streams_per_caller_max: int = 10
     """The same, of one caller (429)."""
+    downloads_max: int = 128
+    """Files that are being downloaded at the same time; the rest of the door stays free (429)."""
+    downloads_per_caller_max: int = 8
+    """The same, to one address (429)."""
+    download_seconds: float = 900
+    """How long a reader may take for a file."""
     per_second: float = 100
     """Requests that one caller may make, filled up continuously (429)."""
     burst: int = 300
@@ -94,10 +100,11 @@ class Buckets:
 
 
 class Streams:
-    """Counts open event streams, of everybody and of each caller."""
+    """Counts answers that stay open: so many of everybody, so many of each caller."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
         self._open: dict[str, int] = {}
 
     @contextmanager
@@ -105,10 +112,10 @@ class Streams:
         """Hold one place while the stream is open. Raises TooManyRequests where there is none."""
         own = self._open.get(caller_id, 0)
         total = sum(self._open.values())
-        if total >= self._limits.streams_max or own >= self._limits.streams_per_caller_max:
+        if total >= self._most or own >= self._most_of_one:
             raise TooManyRequests(
-                "Too many event streams are open.",
-                remedy="Close streams that are no longer read, or ask for the case every few seconds instead.",
+                "Too many streams are open.",
+                remedy="Close those that are no longer read, or come again in a moment.",
                 retry_after_seconds=5,
             )
         self._open[caller_id] = own + 1

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """`/api/v1/opendata`: what departments open to everybody. No account; counted by address; for any site to read."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from services.gateway.rest.contract import LINK, JsonRoute, PageSize, PageToken, answers, errors
-from services.gateway.rest.door import TheDoor, anybody
+from services.gateway.rest.door import TheDoor, anybody, downloading
 from services.gateway.rest.pages import next_link
 from services.gateway.rest.ranges import has_already, part_of
 from services.gateway.rest.shapes.base import Shape
@@ -101,6 +104,7 @@ async def get_file(
     door: TheDoor,
     dataset: Name,
     version: Version,
+    _place: Annotated[None, Depends(downloading)],
     file: Annotated[str, Path(pattern=r"^data\.(csv|json|parquet)$", examples=["data.csv"])],
 ) -> Response:
     """The bytes, or a part of them: `Range`, `If-Range` and `If-None-Match` are understood."""
@@ -119,8 +123,12 @@ async def get_file(
     if not part.whole:
         headers["content-range"] = f"bytes {part.offset}-{part.offset + part.length - 1}/{found.bytes}"
     pieces = door.open_data.content(dataset, version, form, offset=part.offset, length=part.length)
-    return StreamingResponse(
-        pieces, status_code=200 if part.whole else 206, headers=headers, media_type=found.media_type
+    return _Download(
+        pieces,
+        door.limits.download_seconds,
+        status_code=200 if part.whole else 206,
+        headers=headers,
+        media_type=found.media_type,
     )
 
 
@@ -149,6 +157,21 @@ async def get_catalogue(
     if has_already(request.headers, headers["etag"]):
         return Response(status_code=304, headers=headers)
     return Response(written.content, headers=headers, media_type=written.media_type)
+
+
+class _Download(StreamingResponse):
+    """A file on its way. Whoever does not take it in time is cut off: a reader that stalls would keep its place for ever."""
+
+    def __init__(self, content: AsyncIterator[bytes], seconds: float, **rest: Any) -> None:
+        super().__init__(content, **rest)
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                await super().__call__(scope, receive, send)
+        except TimeoutError:
+            raise ClientDisconnect from None
 
 
 def _gone(request: Request, release: ReleaseView) -> Response:

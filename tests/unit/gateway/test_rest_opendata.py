@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open data at the public door: without an account, in parts, counted by address."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -132,3 +133,42 @@ async def test_readers_are_counted_by_address() -> None:
         refused = await door.client.get(FILE)
     assert (refused.status_code, refused.json()["reason"]) == (429, "TOO_MANY_REQUESTS")
     assert int(refused.headers["retry-after"]) >= 1
+
+
+class _Slow(FakeOpenData):
+    """Gives the first piece, and the rest when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = asyncio.Event()
+
+    async def content(self, name: str, version: int, form: str, *, offset: int, length: int) -> AsyncIterator[bytes]:
+        async for piece in super().content(name, version, form, offset=offset, length=length):
+            yield piece
+            await self.go_on.wait()
+
+
+async def test_slow_readers_of_files_leave_the_door_to_the_others() -> None:
+    slow = _Slow()
+    async with doorway(
+        limits=Limits(in_flight_max=4, downloads_max=2, downloads_per_caller_max=2), open_data=slow
+    ) as door:
+        reading = [asyncio.create_task(door.client.get(FILE)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        assert (await door.client.get(FILE)).status_code == 429
+        assert (await door.client.get(f"{ROOT}/datasets")).status_code == 200
+        slow.go_on.set()
+        assert [(await each).content for each in reading] == [CONTENT, CONTENT]
+        assert (await door.client.get(FILE)).status_code == 200
+
+
+async def test_a_reader_that_stalls_loses_its_place() -> None:
+    limits = Limits(downloads_max=1, downloads_per_caller_max=1, download_seconds=0.1)
+    slow = _Slow()
+    async with doorway(limits=limits, open_data=slow) as door:
+        cut = asyncio.create_task(door.client.get(FILE))
+        await asyncio.wait({cut}, timeout=2)
+        assert cut.done()
+        assert cut.exception() is not None or len((await cut).content) < SIZE
+        slow.go_on.set()
+        assert (await door.client.get(FILE)).status_code == 200
