@@ -17,6 +17,7 @@ from services.exchange.domain.requests import (
     OPEN_MAX,
     Answer,
     DataRequest,
+    DataRequestNotFound,
     RequestState,
     TooManyDataRequests,
     answered,
@@ -31,7 +32,7 @@ from services.exchange.service.subjects import Subjects
 from services.kit.calendar import Deadlines, Limits, Rung, local_date
 from services.kit.caller import Caller
 from services.kit.clock import Clock
-from services.kit.errors import Refusal, RequestIdReused
+from services.kit.errors import Refusal, RemoteRefusal, RequestIdReused
 from services.kit.ids import derived_id, new_id
 from services.kit.ledger.access import ANSWERED, Access, Receipt, canonical
 from services.kit.paging import Page
@@ -232,7 +233,13 @@ class RequestService:
             taken = [leased(each, new_id(), now=now) for each in free]
             for each in taken:
                 await tx.save_request(each)
-        return [Work(each, await self._key(each)) for each in taken]
+        work: list[Work] = []
+        for each in taken:
+            try:
+                work.append(Work(each, await self._key(each)))
+            except RemoteRefusal:  # Identity knows nobody of that id: no reason to keep the others waiting.
+                await self.answer(AnswerData(each.id, each.lease_id), caller)
+        return work
 
     async def answer(self, command: AnswerData, caller: Caller) -> DataRequest:
         """Answer or refuse what was leased; what the asker may not see is not kept. The same again changes nothing.
@@ -243,6 +250,8 @@ class RequestService:
         caller.must(PROVIDE)
         provider, now = caller.agency or caller.id, self._clock()
         request = await self._store.read_request(command.id, now=now, agency=provider)
+        if request.provider != provider:
+            raise DataRequestNotFound("There is no such request to this provider.")
         state, answer = await self._judged(request, command)
         async with self._store.transaction() as tx:
             before: DataRequest = await tx.request(command.id, now=now, provider=provider)

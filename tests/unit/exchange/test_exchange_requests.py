@@ -2,6 +2,7 @@
 """Requests: asked, leased, answered within a clock, collected with a leaf."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from services.exchange.domain.terms import Method, Terms
 from services.exchange.service.grants import RevokeGrant
 from services.exchange.service.requests import AnswerData, RequestData, Work
 from services.kit.caller import Caller, CallerKind
-from services.kit.errors import NotFound, Refusal
+from services.kit.errors import Code, NotFound, Refusal, RemoteRefusal
 from services.kit.ids import new_id
 from tests.support.exchange_calls import CallsWorld, a_consent, calls_world, number, person
 from tests.support.exchange_world import HOSPITAL, HOSPITAL_CALLER, HOUSEHOLD, OPERATOR, POLICE, asking
@@ -73,6 +74,31 @@ async def test_asked_now_answered_by_people_collected_with_a_leaf(world: CallsWo
     ]
     assert all(leaf["digest"] for leaf in leaves)
     assert (await world.told()).count("DataRequestChanged") == 2
+
+
+async def test_a_request_about_nobody_keeps_no_other_from_the_desk(
+    world: CallsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody, somebody = await ask(world, 1), await ask(world, 2)
+    known = world.persons.by_subject_id
+
+    async def by_subject_id(subject_id: str, **why: str) -> str:
+        if subject_id == person(1).value:
+            raise RemoteRefusal("There is no such person.", code=Code.NOT_FOUND, reason="PERSON_NOT_FOUND")
+        return await known(subject_id, **why)
+
+    monkeypatch.setattr(world.persons, "by_subject_id", by_subject_id)
+    assert [work.request.id for work in await lease(world)] == [somebody.id]
+    assert (await world.requests.read(nobody.id, HOSPITAL_CALLER)).state is RequestState.NOT_FOUND
+
+
+async def test_whoever_asked_can_not_answer_themselves(world: CallsWorld) -> None:
+    request = await ask(world)
+    both = replace(HOSPITAL_CALLER, rights=HOSPITAL_CALLER.rights | {"exchange.provide"})
+    for key in (number(1), number(2)):
+        guess = AnswerData(request.id, new_id(), {**RECORD, "subject_key": key})
+        with asking(both):
+            assert await refused(world.requests.answer(guess, both)) == "DATA_REQUEST_NOT_FOUND"
 
 
 async def test_the_due_date_counts_working_days(world: CallsWorld) -> None:
