@@ -58,8 +58,8 @@ class BatchTransaction(StreamTransaction, Protocol):
     async def find_batch(self, batch_id: str) -> Batch | None:
         """Read a batch and lock it, None where there is none."""
 
-    async def count_open_batches(self, agency: str) -> int:
-        """Count an agency's batches that are open."""
+    async def count_open_batches(self, agency: str, *, since: datetime) -> int:
+        """Count an agency's batches that are open and were gone on with since."""
 
     async def add_batch(self, batch: Batch) -> None:
         """Write a new batch."""
@@ -151,7 +151,7 @@ class BatchService:
             if before is not None:
                 await tx.save_batch(after)
                 await tx.drop_held_parts(after.batch_id, received=received)
-            elif await tx.count_open_batches(wanted.agency) >= OPEN_MAX:
+            elif await tx.count_open_batches(wanted.agency, since=wanted.move_time - self._kept) >= OPEN_MAX:
                 raise TooManyBatches(f"The agency has {OPEN_MAX} open batches.", remedy="Close some first.")
             else:
                 await tx.add_batch(after)

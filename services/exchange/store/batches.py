@@ -123,9 +123,10 @@ class BatchRows(Tx):
             raise BatchNotFound("There is no such batch of this agency.")
         return found
 
-    async def count_open_batches(self, agency: str) -> int:
-        """Count."""
-        open_ones = (batch.c.agency == agency) & (batch.c.state == BatchState.OPEN.value)
+    async def count_open_batches(self, agency: str, *, since: datetime) -> int:
+        """Count; one that nobody can go on with any more takes no place."""
+        moving = batch.c.move_time >= since
+        open_ones = (batch.c.agency == agency) & (batch.c.state == BatchState.OPEN.value) & moving
         return int(await self.connection.scalar(select(func.count()).select_from(batch).where(open_ones)) or 0)
 
     async def add_batch(self, added: Batch) -> None:

@@ -15,6 +15,7 @@ from services.exchange.domain.batches import EMPTY_DIGEST, BatchState, Row, chai
 from services.exchange.domain.inquiry import Inquiry
 from services.exchange.domain.refusals import ProviderUnavailable
 from services.exchange.domain.terms import PLAIN, Method, Terms
+from services.exchange.service import batches
 from services.exchange.service.batches import ReconcileBatch
 from services.exchange.service.consents import WithdrawConsent
 from services.exchange.service.grants import RevokeGrant
@@ -257,6 +258,16 @@ async def test_a_batch_that_nobody_goes_on_with_is_forgotten(world: CallsWorld) 
     assert await refused(receiver.open()) == "BATCH_NOT_OPEN"
     assert await world.batches.drop_expired() == 1
     assert await world.batches.drop_expired() == 0
+
+
+async def test_batches_that_nobody_goes_on_with_do_not_lock_the_receiver_out(
+    world: CallsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "OPEN_MAX", 1)
+    await Receiver(world).open()
+    assert await refused(Receiver(world).open()) == "TOO_MANY_BATCHES"
+    world.later(24 * 3600 + 1)
+    await Receiver(world).open()
 
 
 def test_parts_stay_below_a_message(tmp_path: Path) -> None:
