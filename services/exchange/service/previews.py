@@ -71,8 +71,8 @@ class Collected:
 class PreviewTransaction(Protocol):
     """What one change of a preview reads and writes."""
 
-    async def first_sight(self, id: str) -> bool:
-        """Tell whether this request has had no effect yet."""
+    async def first_sight(self, id: str, *asked: str) -> bool:
+        """Tell whether this request has had no effect yet. Raises RequestIdReused where it asked for something else."""
 
     async def find_preview(self, preview_id: str, *, now: datetime) -> Preview | None:
         """Read a preview and lock it, None where there is none, or its time is over."""
@@ -251,7 +251,7 @@ class PreviewService:
         now = self._clock()
         async with self._store.transaction() as tx:
             before = await tx.preview(command.preview_id, now=now, subject_id=caller.id)
-            if not await tx.first_sight(command.request_id):
+            if not await tx.first_sight(command.request_id, command.preview_id, str(confirmed), command.token):
                 return before
             if confirmed:
                 after, fact = previews.confirm(before, command.token, now=now)

@@ -72,8 +72,8 @@ class PublishChanges:
 class SubscriptionTransaction(Protocol):
     """What one change of a subscription, or of a log, reads and writes."""
 
-    async def first_sight(self, id: str) -> bool:
-        """Tell whether this request has had no effect yet."""
+    async def first_sight(self, id: str, *asked: str) -> bool:
+        """Tell whether this request has had no effect yet. Raises RequestIdReused where it asked for something else."""
 
     async def find_subscription(self, subscription_id: str) -> Subscription | None:
         """Read a subscription and lock it, None where there is none."""
@@ -228,7 +228,7 @@ class SubscriptionService:
     async def publish(self, command: PublishChanges, caller: Caller) -> int:
         """Add a provider's notices to the log of its resource; give the last position.
 
-        Raises ResourceNotFound, ResourceNotOwned, RequestInvalid, Unavailable.
+        Raises ResourceNotFound, ResourceNotOwned, RequestInvalid, RequestIdReused, Unavailable.
         """
         caller.must("exchange.provide")
         resource = await self._rulebook.resource(command.resource)
@@ -243,7 +243,8 @@ class SubscriptionService:
         ids = await self._subject_ids([each.subject for each in command.notices])
         now = self._clock()
         async with self._store.transaction() as tx:
-            if not await tx.first_sight(command.request_id):
+            told = (",".join((id, *each.fields)) for id, each in zip(ids, command.notices, strict=True))
+            if not await tx.first_sight(command.request_id, command.resource, *told):
                 return (await tx.grow(command.resource, 0)).last
             log = await tx.grow(command.resource, len(command.notices))
             begun = log.last - len(command.notices) + 1

@@ -223,8 +223,11 @@ async def test_only_the_last_look_can_be_confirmed_and_not_for_ever(world: Calls
 async def test_what_is_declined_is_never_sent(world: CallsWorld) -> None:
     preview = await requested(world)
     shown = await look(world, preview)
+    other, reused = await requested(world), new_id()
     with asking(RESIDENT):
-        await world.previews.decline(DecidePreview(new_id(), preview.preview_id), RESIDENT)
+        await world.previews.decline(DecidePreview(reused, preview.preview_id), RESIDENT)
+        again = world.previews.decline(DecidePreview(reused, other.preview_id), RESIDENT)
+        assert await refused(again) == "REQUEST_ID_REUSED", "else it would read as declined and still wait"
     assert await refused(collect(world, preview)) == "PREVIEW_DECLINED"
     assert await refused(confirm(world, preview, shown.preview.token)) == "PREVIEW_NOT_PENDING"
 
