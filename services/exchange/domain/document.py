@@ -311,7 +311,10 @@ def _xml_entries(content: bytes) -> list[object]:
         raise _unreadable("XML, UTF-8.") from None
     if root.tag != ROOT:
         raise _unreadable(f"The element {ROOT}.")
-    return [_plain_of(each) for each in root]
+    try:
+        return [_plain_of(each) for each in root]
+    except RecursionError:
+        raise _unreadable("Elements within elements no deeper than the guide has them.") from None
 
 
 def _grow(parent: ET.Element, entry: Mapping[str, Any]) -> None:

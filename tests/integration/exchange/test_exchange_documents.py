@@ -103,6 +103,7 @@ def test_a_document_has_the_elements_of_the_guide() -> None:
         (json.dumps({ROOT: [{}] * (ENTRIES_MAX + 1)}).encode(), DocumentFormat.JSON),
         (b"<a/>", DocumentFormat.XML),
         (b"<a", DocumentFormat.XML),
+        (f"<{ROOT}>{'<a>' * 5_000}{'</a>' * 5_000}</{ROOT}>".encode(), DocumentFormat.XML),
         (b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>', DocumentFormat.XML),
         ('<?xml version="1.0" encoding="utf-16"?><!DOCTYPE x><x/>'.encode("utf-16"), DocumentFormat.XML),
     ],
