@@ -197,6 +197,9 @@ class RequestService:
                 asked = replace(asked, due_time=reckoned.due)
                 await tx.save_request(asked)
                 await tx.record(changed(asked))
+                await tx.leaf(
+                    _leaf("request", asked, outcome="ASKED")
+                )  # Maybe nobody ever answers: it was asked all the same.
         except Refusal as refusal:
             if not isinstance(refusal, RequestIdReused):
                 await self._store.ledger.append(_leaf("request", draft, outcome=refusal.reason))
