@@ -22,7 +22,7 @@ from services.exchange.store import ExchangeStore
 from services.exchange.store.catalogue import resource_term
 from services.exchange.store.tables import resource
 from services.kit.caller import Caller, CallerKind
-from services.kit.errors import PageTokenInvalid, RequestInvalid, RightMissing
+from services.kit.errors import PageTokenInvalid, RequestIdReused, RequestInvalid, RightMissing
 from services.kit.ids import new_id
 from services.kit.paging import Page
 from tests.support.exchange_stored import opened
@@ -199,7 +199,9 @@ async def test_quality_is_measured_by_the_provider_with_a_date(store: ExchangeSt
     measure = QualityMeasure(date(2026, 11, 19), 0.99, 0.95, 0.999, 1000, POLICE)
     request = new_id()
     await entries.record_quality(request, HOUSEHOLD, measure, POLICE_CALLER)
-    await entries.record_quality(request, HOUSEHOLD, replace(measure, accuracy=0.1), POLICE_CALLER)
+    await entries.record_quality(request, HOUSEHOLD, measure, POLICE_CALLER)
+    with pytest.raises(RequestIdReused):
+        await entries.record_quality(request, HOUSEHOLD, replace(measure, accuracy=0.1), POLICE_CALLER)
     assert await entries.quality(HOUSEHOLD) == (measure,), "a repeat changes nothing"
     again = replace(measure, accuracy=0.5, measured_by="operator")
     await entries.record_quality(new_id(), HOUSEHOLD, again, OPERATOR)

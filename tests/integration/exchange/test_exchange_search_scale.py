@@ -18,7 +18,7 @@ from tests.support.exchange_world import HOSPITAL_CALLER, NOW, household
 MANY = 100_000
 BATCH = 1_000
 SEARCH_SECONDS_MAX = 0.5
-IMPORT_SECONDS_MAX = 240.0  # seven times what it takes on two idle cores
+IMPORT_SECONDS_MAX = 600.0  # a bound against what grows with the catalogue, not a goal: a busy machine takes 120 to 260
 _PLACES = ["浦东", "徐汇", "静安", "长宁", "黄浦", "虹口", "杨浦", "普陀", "宝山", "闵行"]
 _THEMES = ["婚姻登记", "户籍管理", "医疗保险", "不动产登记", "企业法人", "车辆管理", "出生医学", "教育学籍", "税务申报"]
 _KINDS = ["信息", "档案", "名录", "证明", "记录", "统计"]
