@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Very many corrections, recalls and deadlines: a bell, a page and an inbox must not grow with them."""
 
-import time
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from services.exchange.service.corrections.ports import ACKNOWLEDGE, ANSWER, Cor
 from services.exchange.store.corrections import correction, recall, recall_row
 from services.kit.calendar.rows import deadline_table
 from services.kit.ids import new_id
+from tests.support.best_of_three import seconds
 from tests.support.exchange_disputes import START, Disputed, disputed
 from tests.support.exchange_world import HOSPITAL, OPERATOR, POLICE
 
@@ -48,16 +47,6 @@ async def fill(world: Disputed) -> str:
         if world.store.dialect == "postgresql":
             await tx.connection.exec_driver_sql("ANALYZE")
     return correction_id
-
-
-async def seconds(ask: Callable[[], Awaitable[object]]) -> float:
-    """The best of three."""
-    taken = []
-    for _ in range(3):
-        began = time.perf_counter()
-        await ask()
-        taken.append(time.perf_counter() - began)
-    return min(taken)
 
 
 async def test_bells_pages_and_inboxes_do_not_read_everything(database: str, tmp_path: Path) -> None:

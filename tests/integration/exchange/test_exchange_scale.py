@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A catalogue with very many grants: what a sweep and a page cost must not grow with it."""
 
-import time
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +8,7 @@ from services.exchange.service.ports import Touched
 from services.exchange.store import ExchangeStore
 from services.exchange.store.grants import grant_row, sharing_grant
 from services.kit.ids import new_id
+from tests.support.best_of_three import seconds
 from tests.support.exchange_stored import opened
 from tests.support.exchange_world import HOSPITAL, HOUSEHOLD, NOW, a_grant, household
 
@@ -28,16 +27,6 @@ async def fill(store: ExchangeStore) -> None:
         await tx.add_grant(a_grant(), request_id=new_id())
         if store.dialect == "postgresql":
             await tx.connection.exec_driver_sql("ANALYZE sharing_grant")
-
-
-async def seconds(ask: Callable[[], Awaitable[object]]) -> float:
-    """The best of three."""
-    taken = []
-    for _ in range(3):
-        began = time.perf_counter()
-        await ask()
-        taken.append(time.perf_counter() - began)
-    return min(taken)
 
 
 async def test_a_sweep_a_page_and_a_pair_do_not_read_everything(database: str, tmp_path: Path) -> None:

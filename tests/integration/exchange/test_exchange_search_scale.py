@@ -7,7 +7,7 @@
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from services.exchange.domain.search import ask
 from services.exchange.service.search import START, SearchService
 from services.exchange.store import ExchangeStore
 from services.exchange.store.search import _postings, _probed
+from tests.support.best_of_three import seconds
 from tests.support.exchange_stored import opened
 from tests.support.exchange_world import HOSPITAL_CALLER, NOW, household
 
@@ -58,16 +59,6 @@ async def fill(store: ExchangeStore, count: int) -> float:
         async with store.reading() as connection:
             await connection.exec_driver_sql("ANALYZE resource, resource_term")
     return seconds
-
-
-async def seconds(find: Callable[[], Awaitable[object]]) -> float:
-    """The best of three."""
-    taken = []
-    for _ in range(3):
-        began = time.perf_counter()
-        await find()
-        taken.append(time.perf_counter() - began)
-    return min(taken)
 
 
 async def plan(store: ExchangeStore, statement: Any) -> str:
