@@ -11,6 +11,7 @@ NAMES = (
     "exchange_query",
     "exchange_verify",
     "exchange_workers",
+    "exchange_batch",
     "exchange_hop",
     "exchange_latency",
     "provider_faults",

@@ -140,11 +140,12 @@ async def alternate(*sides: Side) -> list[list[Round]]:
     rounds: list[list[Round]] = [[] for _ in sides]
     for _ in range(ROUNDS):
         for done, side in zip(rounds, sides, strict=True):
-            done.append(await _round(side))
+            done.append(await round_of(side))
     return rounds
 
 
-async def _round(side: Side) -> Round:
+async def round_of(side: Side) -> Round:
+    """One round of calls. Raises where one failed."""
     before = sum(each.cpu_seconds() for each in side.servers)
     told = await side.loader.ask(str(ROUND_SECONDS))
     if told["failed"]:
@@ -153,7 +154,9 @@ async def _round(side: Side) -> Round:
     return Round(told["calls"] / told["seconds"], used / told["calls"], told["latencies_ms"])
 
 
-def result(name: str, whole: Sequence[Round], base: Sequence[Round], baseline: str, **details: Any) -> Result:
+def result(
+    name: str, whole: Sequence[Round], base: Sequence[Round], baseline: str, *, unit: str = "calls/s", **details: Any
+) -> Result:
     """The figures of one side beside those of the other."""
     rates = [each.rate for each in whole]
     ratios = [one.rate / other.rate for one, other in zip(whole, base, strict=True)]
@@ -161,7 +164,7 @@ def result(name: str, whole: Sequence[Round], base: Sequence[Round], baseline: s
     return Result(
         name=name,
         value=round(statistics.median(rates), 1),
-        unit="calls/s",
+        unit=unit,
         p50_ms=percentile(latencies, 0.5),
         p95_ms=percentile(latencies, 0.95),
         p99_ms=percentile(latencies, 0.99),

@@ -242,7 +242,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Text):
         return {"zh": value.zh, "en": value.en}
     if isinstance(value, Prefilled):
-        return {one.name: str(getattr(value, one.name)) for one in fields(value)}
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
     if isinstance(value, StrEnum):
@@ -250,8 +250,8 @@ def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _prefilled(values: list[dict[str, str]]) -> tuple[Prefilled, ...]:
-    return tuple(Prefilled(**{**one, "state": PrefillState(one["state"])}) for one in values)  # type: ignore[arg-type]
+def _prefilled(values: list[dict[str, Any]]) -> tuple[Prefilled, ...]:
+    return tuple(Prefilled(**{**one, "state": PrefillState(one["state"])}) for one in values)
 
 
 _READ: Mapping[str, Any] = {

@@ -25,6 +25,9 @@ from services.gateway.domain.effects import TimerKind, effects_of
 from services.gateway.domain.history import (
     CaseEnded,
     Outcome,
+    Prefilled,
+    PrefillRepeated,
+    PrefillState,
     RetryPlanned,
     StepAnswered,
     StepParked,
@@ -263,5 +266,6 @@ def test_every_event_comes_back_from_its_json() -> None:
     run.take(react_to_retry(run.plan, CASE, run.state, "a", 2, now=NOW))
     run.answer("a")
     assert {StepStarted, StepAnswered, StepParked, CaseEnded} <= {type(event) for event in run.events}
-    for event in run.events:
+    filled = [Prefilled(name, PrefillState.FILLED, "v", "exchange", disputed=name == "b") for name in ("a", "b")]
+    for event in (*run.events, PrefillRepeated(NOW, tuple(filled))):
         assert from_body(kind_of(event), event.at, step_of(event), to_body(event)) == event
