@@ -82,6 +82,8 @@ quality_measure = Table(
     Column("measured_by", String(120), nullable=False),
 )
 
+_OF_CODE: Final = select(resource).where(resource.c.code == bindparam("of_code"))
+"""Built once: a call that asks for something new waits for it."""
 _HISTORY: Final = [column.name for column in resource_version.c if column.name != "end_time"]
 QUALITY_MAX: Final = 12
 TERM_ROWS_MAX: Final = 5_000
@@ -185,7 +187,7 @@ class CatalogueReads(Store[Any]):
     async def read_resource(self, code: str) -> Resource:
         """Read a resource. Raises ResourceNotFound."""
         async with self.reading() as connection:
-            found = await connection.execute(select(resource).where(resource.c.code == code))
+            found = await connection.execute(_OF_CODE, {"of_code": code})
         return rows.resource_from(_one(found.mappings().one_or_none()), self.keyring)
 
     async def list_resources(self, *, page_size: int, page_token: str) -> Page[Resource]:
