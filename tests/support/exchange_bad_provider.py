@@ -73,7 +73,7 @@ async def _half(_: BadProvider, writer: asyncio.StreamWriter, number: str) -> No
 
 
 async def _cut(_: BadProvider, writer: asyncio.StreamWriter, __: str) -> None:
-    writer.write(HEAD + b'content-length: 20\r\n\r\n{"name": "Li Wei", "x')
+    writer.write(HEAD + b'content-length: 21\r\n\r\n{"name": "Li Wei", "x')
 
 
 async def _redirect(_: BadProvider, writer: asyncio.StreamWriter, number: str) -> None:
