@@ -18,6 +18,7 @@ NAMES = (
     "ledger_append",
     "event_relay",
     "grant_decision",
+    "dbos_same_steps",
     "birth_case",
 )
 
