@@ -18,6 +18,7 @@ PUPILS, HOUSING_FUND = "307004/000001", "307005/000001"
 CASES = Path(__file__).parent / "cases"
 """What stands for the registers of departments that have none here: one file for each case."""
 BASIS = "PIPL art. 13(1)(3); Order 809 art. 19"
+MEANINGS = Path(__file__).parent / "meanings.yaml"
 PURPOSES = ("birth",)
 GRANTS = (
     (MARRIAGES, "hospital"),
@@ -171,6 +172,15 @@ def resources(agencies: dict[str, Agency], *, police: Path, rest_url: str, api_k
             },
         ),
     ]
+
+
+def held() -> dict[str, dict[str, str]]:
+    """What the resources hold: code to field to kind of value (`text`, `date`, `number`)."""
+    kinds = {_DATE: "date", nouns_metadata.DATA_TYPE_INTEGER: "number"}
+    return {
+        code: {name: kinds.get(data_type, "text") for name, _, _, _, data_type, _ in fields}
+        for code, fields in _FIELDS.items()
+    }
 
 
 def grants(agencies: dict[str, Agency]) -> list[nouns.Grant]:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from services.cli import matter
 from services.cli.options import Options, Profile
 from services.kit.errors import StartupError
 
@@ -30,6 +31,7 @@ for name, group in (
     ("ca", ca),
     ("city", city),
     ("cases", cases),
+    ("matter", matter.app),
 ):
     app.add_typer(group, name=name)
 

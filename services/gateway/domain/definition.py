@@ -19,6 +19,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Reason = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{1,63}$")]
 Cel = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 Basis = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Meaning = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}\.[a-z][a-z0-9_]{0,63}$")]
+"""Whose and what, e.g. `applicant.birth_date`, `spouse.name`: the same meaning is the same fact, however it is named."""
 Wait = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=30))]
 
 STEPS_MAX = 100
@@ -116,6 +118,10 @@ class FormField(Part):
     """Shown masked where the value came from a source."""
     read_only: bool = False
     """Only the source fills it."""
+    means: Meaning | None = None
+    """What the answer is, so that nobody is asked for what a department holds already."""
+    asked_because: Text | None = None
+    """Why it is asked although a department holds it."""
     length: Length = Length()
     choices: tuple[Choice, ...] = Field(default=(), max_length=100)
     prefill: Annotated[IdentityPrefill | ExchangePrefill, Field(discriminator="source")] | None = None
@@ -206,12 +212,16 @@ class TaskStep(OwnedStep):
     input: Mapped = {}
     output: dict[Name, Annotated[str, StringConstraints(pattern=r"^[a-z_]+\??$")]] = {}
     """What must come back: name to type, `?` where it may be left out. Anything else that comes back is not kept."""
+    means: dict[Name, Meaning] = {}
+    """What outputs are, where another matter would ask for it."""
 
     @model_validator(mode="after")
     def _known_types(self) -> "TaskStep":
         for name, declared in self.output.items():
             if declared.rstrip("?") not in set(OutputType):
                 raise ValueError(f"output {name} is of no known type")
+        if unknown := sorted(self.means.keys() - self.output.keys()):
+            raise ValueError(f"means names no output: {', '.join(unknown)}")
         return self
 
 

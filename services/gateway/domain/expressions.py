@@ -54,7 +54,8 @@ class Expression:
         """(step, output name or "") that it reads."""
         self.answers = frozenset(match[1] for match in _ANSWER.finditer(bare))
         self.constant = not self._program.variables()
-        self._path = tuple(source.split(".")) if _PATH.fullmatch(source) else ()
+        self.path = tuple(source.split(".")) if _PATH.fullmatch(source) else ()
+        """The parts of a plain path; empty for anything more."""
         self._reads_all_steps = len(_STEPS.findall(bare)) != len(found)
 
     @property
@@ -68,8 +69,8 @@ class Expression:
         Raises:
             ExpressionFailed: it reads what there is not, or gives another kind of value.
         """
-        if self._path:
-            return _scalar(_walked(self._path, names))
+        if self.path:
+            return _scalar(_walked(self.path, names))
         given = dict(names)
         if not self._reads_all_steps and "steps" in given:
             # To hand values over to CEL costs more than to evaluate: only what is read goes along.

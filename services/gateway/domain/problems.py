@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be wrong with a definition, told at load time with a code and a place."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -25,6 +25,48 @@ class ProblemCode(StrEnum):
     OUTPUT_UNKNOWN = "OUTPUT_UNKNOWN"
     EXPRESSION_MALFORMED = "EXPRESSION_MALFORMED"
     AGENCY_UNKNOWN = "AGENCY_UNKNOWN"
+    RESOURCE_UNKNOWN = "RESOURCE_UNKNOWN"
+    LICENSE_TYPE_UNKNOWN = "LICENSE_TYPE_UNKNOWN"
+    INPUT_UNKNOWN = "INPUT_UNKNOWN"
+    INPUT_MISSING = "INPUT_MISSING"
+    INPUT_MAY_BE_EMPTY = "INPUT_MAY_BE_EMPTY"
+    TYPE_MISMATCH = "TYPE_MISMATCH"
+    EXPRESSION_MAY_FAIL = "EXPRESSION_MAY_FAIL"
+    BASIS_UNNAMED = "BASIS_UNNAMED"
+    TEXT_UNTRANSLATED = "TEXT_UNTRANSLATED"
+    MEANING_MISSING = "MEANING_MISSING"
+    ONCE_ONLY = "ONCE_ONLY"
+    FIELD_UNUSED = "FIELD_UNUSED"
+
+
+REMEDIES: Mapping[ProblemCode, str] = {
+    ProblemCode.YAML_MALFORMED: "Mend the line; an editor with the schema shows it while you write.",
+    ProblemCode.FIELD_UNKNOWN: "Correct the name, or add the field.",
+    ProblemCode.FIELD_INVALID: "See schema.json for what may stand there.",
+    ProblemCode.FIELD_DUPLICATE: "Give each field its own name.",
+    ProblemCode.MATTER_DUPLICATE: "Give each matter its own code.",
+    ProblemCode.STEP_DUPLICATE: "Give each step its own id.",
+    ProblemCode.STEP_UNKNOWN: "Correct the id, or add the step.",
+    ProblemCode.STEP_CYCLE: "Take one of the `needs` or `after` out of the circle.",
+    ProblemCode.STEP_UNREACHABLE: "Take the step out, or what keeps it from ever starting.",
+    ProblemCode.STEP_NOT_BEFORE: "Name the step in `needs` or `after`.",
+    ProblemCode.NEED_MAY_BE_SKIPPED: "Wait with `after`, or give this step a condition.",
+    ProblemCode.OUTPUT_UNKNOWN: "Correct the name, or declare the output.",
+    ProblemCode.EXPRESSION_MALFORMED: "Mend the CEL.",
+    ProblemCode.AGENCY_UNKNOWN: "Use a role of the list of agencies, or add it there.",
+    ProblemCode.RESOURCE_UNKNOWN: "Use a resource and fields of the exchange catalogue.",
+    ProblemCode.LICENSE_TYPE_UNKNOWN: "Use the code of a license type that is issued here.",
+    ProblemCode.INPUT_UNKNOWN: "Leave it out, or use the name that the owner of the step knows.",
+    ProblemCode.INPUT_MISSING: "Map it: the owner of the step refuses without it.",
+    ProblemCode.INPUT_MAY_BE_EMPTY: "Make its source required, or give the step a condition.",
+    ProblemCode.TYPE_MISMATCH: "Map a value of the kind that is wanted, or declare the source's type.",
+    ProblemCode.EXPRESSION_MAY_FAIL: "Ask first whether the value is there: `x != '' && ...`.",
+    ProblemCode.BASIS_UNNAMED: "Name law and article, or the document and its number.",
+    ProblemCode.TEXT_UNTRANSLATED: "Write it in both languages.",
+    ProblemCode.MEANING_MISSING: "Say `means: whose.what`, so that it can be compared with what departments hold.",
+    ProblemCode.ONCE_ONLY: "Prefill it from there; where that can't be, say why in `asked_because`.",
+    ProblemCode.FIELD_UNUSED: "Take the field out: what serves no purpose is not asked (PIPL, art. 6).",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +76,11 @@ class Problem:
     code: ProblemCode
     where: str
     message: str
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return REMEDIES[self.code]
 
     def __str__(self) -> str:
         return f"{self.code.value} at {self.where}: {self.message}"

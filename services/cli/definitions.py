@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Definitions and their surroundings from disk, for `tongban matter`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from sandbox import catalogue
+from sandbox.agencies import PATH as CITY_AGENCIES
+from services.cli.options import Options
+from services.gateway.definitions.known import Known, read_license_types, read_meanings
+from services.gateway.definitions.lint import lint
+from services.gateway.domain.definition import Matter
+from services.gateway.domain.problems import DefinitionInvalid, Problem
+from services.gateway.workflows import read_agencies, read_matter
+from services.kit.errors import StartupError
+from services.kit.text import Text
+
+SERVICES = Path(__file__).resolve().parents[1]
+SHIPPED = SERVICES / "gateway" / "matters"
+LICENSE_TYPES = SERVICES / "licenses" / "types"
+
+
+def shipped() -> tuple[Path, ...]:
+    """Every definition that ships."""
+    return tuple(sorted(SHIPPED.glob("*.yaml")))
+
+
+def read(path: Path) -> Matter:
+    """One definition. Raises StartupError, DefinitionInvalid."""
+    return read_matter(path.stem, text_of(path))
+
+
+def problems_of(path: Path, around: Known) -> tuple[Problem, ...]:
+    """Everything wrong with a file, its shape included."""
+    try:
+        return lint(read(path), around)
+    except DefinitionInvalid as invalid:
+        return invalid.problems
+
+
+def known() -> Known:
+    """What definitions are checked against: the synthetic city, and the license types that ship."""
+    return Known(
+        roles=frozenset(agencies()),
+        resources=catalogue.held(),
+        licenses=read_license_types(LICENSE_TYPES),
+        meanings=read_meanings(catalogue.MEANINGS),
+    )
+
+
+def agencies() -> Mapping[str, Text]:
+    """Names by role."""
+    path = Options.read().agencies or CITY_AGENCIES
+    return {role: agency.name for role, agency in read_agencies(text_of(path), str(path)).items()}
+
+
+def write(text: str, out: Path | None) -> None:
+    """To a file or to standard output."""
+    if out is None:
+        print(text, end="")
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StartupError(f"{out} can't be written.") from error
+    print(out)
+
+
+def text_of(path: Path) -> str:
+    """A text from outside. Raises StartupError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartupError(f"{path} can't be read.") from error

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tongban matter`: definitions as their authors work on them. Thin: the work is in `services.gateway.definitions`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Definitions of matters: check, draw, try, compare, join, activate.")
+
+File = Annotated[Path, typer.Argument(help="A definition (*.yaml).")]
+Out = Annotated[Path | None, typer.Option(help="File; standard output where none is named.")]
+
+
+@app.command()
+def lint(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Definitions; all that ship where none is named.")] = None,
+) -> None:
+    """Check definitions against the city's catalogue, license types and agencies. Exit code 1 where one has a problem."""
+    from services.cli import definitions  # noqa: PLC0415
+
+    around = definitions.known()
+    found = 0
+    for path in paths or definitions.shipped():
+        problems = definitions.problems_of(path, around)
+        for problem in problems:
+            print(f"{path.name}: {problem} {problem.remedy}")
+        if not problems:
+            print(f"{path.name}: nothing to mend.")
+        found += len(problems)
+    raise typer.Exit(int(found > 0))
+
+
+@app.command()
+def draw(path: File, out: Out = None) -> None:
+    """Draw a definition as SVG: steps in lanes of agencies, in the order in which they can happen."""
+    from services.cli import definitions  # noqa: PLC0415
+    from services.gateway.definitions.draw import draw as drawn  # noqa: PLC0415
+
+    definitions.write(drawn(definitions.read(path), definitions.agencies()), out)
+
+
+@app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(help="The definition as it was.")],
+    after: Annotated[Path, typer.Argument(help="The definition as it will be.")],
+) -> None:
+    """Compare two versions: what changes, and for whom."""
+    from services.cli import definitions  # noqa: PLC0415
+    from services.gateway.definitions.diff import changes  # noqa: PLC0415
+
+    found = changes(definitions.read(before), definitions.read(after))
+    for change in found:
+        print(change)
+    if not found:
+        print("Nothing changes.")
+
+
+@app.command()
+def schema(out: Out = None) -> None:
+    """Write the JSON Schema of definitions, for editors."""
+    from services.cli import definitions  # noqa: PLC0415
+    from services.gateway.definitions.schema import schema_text  # noqa: PLC0415
+
+    definitions.write(schema_text(), out)
