@@ -177,7 +177,7 @@ async def running(
         people = PersonsClient(runtime.peer("identity")) if persons is None else persons
         subjects = Subjects(people, store, monotonic=time.monotonic)
         consents = ConsentService(store, rulebook, clock=runtime.clock, age_seconds_max=settings.grants_age_seconds_max)
-        broker = Broker(subjects, quotas, providers, consents, clock=runtime.clock)
+        broker = Broker(rulebook, subjects, quotas, providers, consents, clock=runtime.clock)
         disputes = Disputes(store, clock=runtime.clock)
         await disputes.refresh()
         queries = QueryService(store, rulebook, subjects, broker, disputes=disputes, clock=runtime.clock)
@@ -188,6 +188,7 @@ async def running(
             subjects,
             broker,
             StepsClient(runtime.peer("gateway")) if steps is None else steps,
+            disputes=disputes,
             clock=runtime.clock,
             answer_days=settings.answer_days,
         )
@@ -219,7 +220,15 @@ async def running(
         asker = Asker(rulebook, subjects, broker, digest=store.digest)
         stack.push_async_callback(asker.close)
         batches = BatchService(store, asker, clock=runtime.clock, hours=settings.batch_hours)
-        previews = PreviewService(store, rulebook, subjects, broker, clock=runtime.clock, days=settings.preview_days)
+        previews = PreviewService(
+            store,
+            rulebook,
+            subjects,
+            broker,
+            disputes=disputes,
+            clock=runtime.clock,
+            days=settings.preview_days,
+        )
         bell = Bell()
         subscriptions = SubscriptionService(
             store, rulebook, subjects, bell, clock=runtime.clock, days=settings.change_days
@@ -230,6 +239,7 @@ async def running(
             subjects,
             quotas,
             consents,
+            disputes=disputes,
             deadlines=deadlines,
             limits=limits,
             region=settings.region,
@@ -255,7 +265,7 @@ async def running(
                 (add_PreviewServiceServicer_to_server, PreviewRpc(previews, rulebook)),
                 (
                     add_SubscriptionServiceServicer_to_server,
-                    SubscriptionRpc(subscriptions, ChangeStreams(store, rulebook, broker, consents, bell)),
+                    SubscriptionRpc(subscriptions, ChangeStreams(store, rulebook, broker, bell, disputes=disputes)),
                 ),
                 (add_CorrectionServiceServicer_to_server, CorrectionRpc(claims, recalls)),
                 (add_FileDropServiceServicer_to_server, FileDropRpc(drops, bytes_max=settings.drop_bytes_max)),

@@ -141,12 +141,14 @@ class CallsWorld:
         )
         self.subjects = Subjects(self.persons, store, monotonic=self.monotonic)
         self.consents = ConsentService(store, self.rulebook, clock=self.clock, age_seconds_max=1e9)
-        self.broker = Broker(self.subjects, self.quotas, self.providers, self.consents, clock=self.clock)
+        self.broker = Broker(self.rulebook, self.subjects, self.quotas, self.providers, self.consents, clock=self.clock)
         self.catalogue = CatalogueService(store, self.rulebook, clock=self.clock, region="990100")
         self.grants = GrantService(store, self.rulebook, clock=self.clock)
         asker = Asker(self.rulebook, self.subjects, self.broker, digest=store.digest)
-        self.previews = PreviewService(store, self.rulebook, self.subjects, self.broker, clock=self.clock, days=30)
         self.disputes = Disputes(store, clock=self.clock)
+        self.previews = PreviewService(
+            store, self.rulebook, self.subjects, self.broker, disputes=self.disputes, clock=self.clock, days=30
+        )
         self.queries = QueryService(
             store, self.rulebook, self.subjects, self.broker, disputes=self.disputes, clock=self.clock
         )
@@ -154,7 +156,7 @@ class CallsWorld:
         self.subscriptions = SubscriptionService(
             store, self.rulebook, self.subjects, self.bell, clock=self.clock, days=7
         )
-        self.streams = ChangeStreams(store, self.rulebook, self.broker, self.consents, self.bell)
+        self.streams = ChangeStreams(store, self.rulebook, self.broker, self.bell, disputes=self.disputes)
         self.deadlines = Deadlines(store, published())
         self.requests = RequestService(
             store,
@@ -162,6 +164,7 @@ class CallsWorld:
             self.subjects,
             self.quotas,
             self.consents,
+            disputes=self.disputes,
             deadlines=self.deadlines,
             limits=read_limits(LIMITS),
             region="990100",

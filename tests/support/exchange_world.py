@@ -228,7 +228,7 @@ class World:
             terms=self.terms,
         )
         subjects = Subjects(self.persons, self.store, monotonic=self.monotonic)
-        broker = Broker(subjects, self.quotas, self.providers, self.consents, clock=self.clock)
+        broker = Broker(self.rulebook, subjects, self.quotas, self.providers, self.consents, clock=self.clock)
         self.catalogue = CatalogueService(self.store, self.rulebook, clock=self.clock, region="990100")
         self.grants = GrantService(self.store, self.rulebook, clock=self.clock)
         self.disputes = Disputes(NothingDisputed(), clock=self.clock)
@@ -239,7 +239,14 @@ class World:
             self.store, self.rulebook, self.quotas, clock=self.clock, is_working_day=lambda day: day.weekday() < 5
         )
         self.answering = StepService(
-            self.store, self.rulebook, subjects, broker, self.steps, clock=self.clock, answer_days=30
+            self.store,
+            self.rulebook,
+            subjects,
+            broker,
+            self.steps,
+            disputes=self.disputes,
+            clock=self.clock,
+            answer_days=30,
         )
 
     def clock(self) -> datetime:

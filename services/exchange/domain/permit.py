@@ -62,19 +62,18 @@ class CompiledGrant:
             and (self.opening is None or self.opening.is_open(now))
         )
 
-    def permit(self, resource: Resource, fields: tuple[str, ...]) -> "Permit":
+    def permit(self, resource: Resource, fields: tuple[str, ...], method: Method) -> "Permit":
         """Permit fields of a record: where there is a predicate, those that it reads are fetched as well."""
-        if self.predicate is None:
-            return Permit(resource, self.grant_id, self.basis, fields, fields, self.daily_quota, self.limits, None)
-        view = Matching(fields, self.predicate)
-        return Permit(resource, self.grant_id, self.basis, fields, view.needed, self.daily_quota, self.limits, view)
+        view = None if self.predicate is None else Matching(fields, self.predicate)
+        needed = fields if view is None else view.needed
+        return Permit(resource, self.grant_id, self.basis, fields, needed, self.daily_quota, self.limits, view, method)
 
 
 class Permit(NamedTuple):
     """What one call may do: exactly these fields (or questions) of this resource, under this grant.
 
     `needed` are the fields that the provider is asked for. Where `view` is set, what it makes of the record is all that
-    leaves the broker. A tuple: one is made for every call.
+    leaves the broker. `revision` is that of the rules that it was made by. A tuple: one is made for every call.
     """
 
     resource: Resource
@@ -85,6 +84,8 @@ class Permit(NamedTuple):
     daily_quota: int
     limits: Limits | None
     view: View | None
+    method: Method
+    revision: int = 0
 
 
 NOTHING: Final = frozenset[str]()
@@ -135,12 +136,12 @@ def permit_query(
     if not fields:
         for each in holding:
             if each.fields:
-                return each.permit(resource, each.fields)
+                return each.permit(resource, each.fields, method)
         raise FieldNotGranted("The grant lets fields be compared, not seen.", remedy="Use Verify.")
     wanted = tuple(dict.fromkeys(fields))
     for each in holding:
         if each.mask.issuperset(wanted):
-            return each.permit(resource, wanted)
+            return each.permit(resource, wanted, method)
     raise _outside(wanted, (each.mask for each in holding))
 
 
@@ -152,11 +153,11 @@ def permit_verify(
     if not fields:
         for each in holding:
             if each.verify_mask:
-                return each.permit(resource, tuple(sorted(each.verify_mask)))
+                return each.permit(resource, tuple(sorted(each.verify_mask)), Method.VERIFY)
         raise FieldNotGranted("The grant lets nothing be compared.")
     for each in holding:
         if each.verify_mask.issuperset(fields):
-            return each.permit(resource, tuple(fields))
+            return each.permit(resource, tuple(fields), Method.VERIFY)
     raise _outside(fields, (each.verify_mask for each in holding))
 
 
@@ -169,8 +170,31 @@ def permit_ask(
     for each in holding:
         if each.questions.keys() >= set(wanted):
             view = Answers({name: each.questions[name] for name in wanted}, each.predicate)
-            return Permit(resource, each.grant_id, each.basis, wanted, view.needed, each.daily_quota, each.limits, view)
+            return Permit(
+                resource,
+                each.grant_id,
+                each.basis,
+                wanted,
+                view.needed,
+                each.daily_quota,
+                each.limits,
+                view,
+                Method.VERIFY,
+            )
     raise QuestionNotGranted("A question was asked that the grant does not let be asked.")
+
+
+def must_still_hold(
+    permit: Permit, resource: Resource | None, grants: Sequence[CompiledGrant], *, purpose: str, now: datetime
+) -> None:
+    """Permit the same again, under the very same grant, or refuse with the nearest reason."""
+    same = [each for each in grants if each.grant_id == permit.grant_id]
+    if isinstance(permit.view, Answers):
+        permit_ask(resource, same, purpose=purpose, questions=permit.fields, now=now)
+    elif permit.method is Method.VERIFY:
+        permit_verify(resource, same, purpose=purpose, fields=permit.fields, now=now)
+    else:
+        permit_query(resource, same, purpose=purpose, fields=permit.fields, now=now, method=permit.method)
 
 
 def _questions(given: Grant, known: frozenset[str]) -> dict[str, Program]:

@@ -261,6 +261,14 @@ class RecallAcknowledged(Refusal):
     """It was acknowledged before."""
 
 
+def ends_stream(refusal: Refusal) -> bool:
+    """Tell whether a stream ends here, to go on later or never: the next subject would fare no better."""
+    of_grant = NoGrant | GrantExpired | PurposeNotGranted | FieldNotGranted | MethodNotGranted
+    if isinstance(refusal, of_grant | SharingRefused | ResourceRetired):
+        return True
+    return retry_helps(refusal) and not isinstance(refusal, ProviderAnswerInvalid)
+
+
 def retry_helps(refusal: Refusal) -> bool:
     """Tell whether a step refused so may succeed later without anybody changing the case."""
     return isinstance(

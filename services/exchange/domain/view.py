@@ -35,11 +35,12 @@ class Matching:
 class Answers:
     """Answers of questions over a record: true, false, or null where it can't be told."""
 
-    __slots__ = ("_predicate", "_questions", "needed")
+    __slots__ = ("_predicate", "_questions", "needed", "read")
 
     def __init__(self, questions: Mapping[str, Program], predicate: Program | None) -> None:
         self._questions = questions
         self._predicate = predicate
+        self.read = {name: each.fields for name, each in questions.items()}
         read = [name for each in questions.values() for name in each.fields]
         self.needed = _each_once((*read, *(predicate.fields if predicate is not None else ())))
 

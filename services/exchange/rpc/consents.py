@@ -100,6 +100,7 @@ class PreviewRpc(consents_service_pb2_grpc.PreviewServiceServicer):
             preview=await self._to(collected.preview),
             values=values_to(collected.values),
             receipt=collected.receipt.to_wire(),
+            disputed=collected.disputed,
         )
 
     async def ShowPreview(self, request: pb.ShowPreviewRequest, context: Context) -> pb.ShowPreviewResponse:

@@ -64,5 +64,5 @@ class ExchangeRpc(exchange_service_pb2_grpc.ExchangeServiceServicer):
 
     async def GetAnswer(self, request: pb.GetAnswerRequest, context: Context) -> pb.GetAnswerResponse:
         """Hand over the answer of a step."""
-        kept = await self._steps.collect(request.answer_id)
-        return pb.GetAnswerResponse(case_id=kept.case_id, values=values_to(kept.values))
+        kept, disputed = await self._steps.collect(request.answer_id)
+        return pb.GetAnswerResponse(case_id=kept.case_id, values=values_to(kept.values), disputed=disputed)

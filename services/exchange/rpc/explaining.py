@@ -41,6 +41,7 @@ class GrantRpc(grants_service_pb2_grpc.GrantServiceServicer):
             answers={name: _TRUTHS[answer] for name, answer in asked.answers.items()},
             grant_id=asked.grant_id,
             receipt=asked.receipt.to_wire(),
+            disputed=asked.disputed,
         )
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:

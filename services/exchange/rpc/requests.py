@@ -44,7 +44,10 @@ class DataRequestRpc(requests_service_pb2_grpc.DataRequestServiceServicer):
         """Hand an answer over."""
         handed = await self._service.collect(request.id, current_caller())
         return pb.CollectDataResponse(
-            request=_request_to(handed.request), values=values_to(handed.values), receipt=handed.receipt.to_wire()
+            request=_request_to(handed.request),
+            values=values_to(handed.values),
+            receipt=handed.receipt.to_wire(),
+            disputed=handed.disputed,
         )
 
     async def ListDataRequests(

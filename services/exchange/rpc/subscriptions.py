@@ -137,6 +137,7 @@ def _response(told: Told | CaughtUp | Gap) -> pb.SubscribeResponse:
         outcome=told.outcome,
         values=None if told.values is None else values_to(told.values),
         receipt=told.receipt.to_wire(),
+        disputed=told.disputed,
     )
     wire.publish_time.FromDatetime(told.change.publish_time)
     return pb.SubscribeResponse(change=wire)

@@ -9,7 +9,7 @@ from typing import Any
 from services.exchange.domain.batches import PART_BYTES_MAX, ROW_BYTES_MAX, Batch, Row
 from services.exchange.domain.inquiry import Subject
 from services.exchange.domain.permit import Permit
-from services.exchange.domain.refusals import ProviderAnswerInvalid, retry_helps
+from services.exchange.domain.refusals import ProviderAnswerInvalid, ends_stream
 from services.exchange.domain.terms import Method
 from services.exchange.service.broker import Broker
 from services.exchange.service.pace import ask_paced
@@ -114,7 +114,7 @@ class Asker:
             values = await self._values(batch, permit, subject, subject_id)
         except Refusal as refusal:
             asked.leaves[place] = access._replace(outcome=refusal.reason)
-            if _ends(refusal):
+            if ends_stream(refusal):
                 raise
             asked.rows[place] = Row(refusal.reason)
         except Exception as error:
@@ -156,8 +156,3 @@ def leaf_of(batch: Batch, permit: Permit | None = None) -> Access:
         resource=batch.resource,
         case_id=batch.case_id,
     )
-
-
-def _ends(refusal: Refusal) -> bool:
-    """Whether the stream ends here, to go on later: the next subject would fare no better."""
-    return retry_helps(refusal) and not isinstance(refusal, ProviderAnswerInvalid)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from services.exchange.domain.answer import Scalar
 from services.exchange.domain.permit import Permit
-from services.exchange.domain.refusals import ConsentMissing, ProviderAnswerInvalid, retry_helps
+from services.exchange.domain.refusals import ConsentMissing, ends_stream
 from services.exchange.domain.subscriptions import (
     Change,
     Flow,
@@ -22,8 +22,9 @@ from services.exchange.domain.subscriptions import (
 from services.exchange.domain.terms import Method
 from services.exchange.service.bell import Bell
 from services.exchange.service.broker import Broker
+from services.exchange.service.corrections.disputes import Disputes
 from services.exchange.service.pace import ask_paced
-from services.exchange.service.ports import Consents, Ledger
+from services.exchange.service.ports import Ledger
 from services.exchange.service.rulebook import Rulebook
 from services.exchange.service.subscriptions import RIGHT, SubscriptionStore
 from services.kit.caller import Caller
@@ -45,6 +46,7 @@ class Told:
     outcome: str
     receipt: Receipt
     values: dict[str, Scalar] | None = field(default=None, repr=False)
+    disputed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,14 @@ class StreamStore(SubscriptionStore, Protocol):
 class ChangeStreams:
     """Opens streams."""
 
-    def __init__(self, store: StreamStore, rulebook: Rulebook, broker: Broker, consents: Consents, bell: Bell) -> None:
+    def __init__(
+        self, store: StreamStore, rulebook: Rulebook, broker: Broker, bell: Bell, *, disputes: Disputes
+    ) -> None:
         self.store = store
         self.rulebook = rulebook
         self.broker = broker
-        self.consents = consents
         self.bell = bell
+        self.disputes = disputes
 
     async def open(self, subscription_id: str, caller: Caller) -> "ChangeStream":
         """Go on with a subscription; the stream that had it before has lost it.
@@ -176,13 +180,13 @@ class ChangeStream:
         try:
             async with account as entry:
                 values = await self._values(change, permit)
-                if values is None:
-                    return Told(change, fields, ANSWERED, await entry.answered())
-                told = {name: values[name] for name in fields}
-                digest = self._store.digest(canonical(told))
-                return Told(change, fields, ANSWERED, await entry.answered(digest=digest), told)
+                told = None if values is None else {name: values[name] for name in fields}
+                digest = "" if told is None else self._store.digest(canonical(told))
+                receipt = await entry.answered(digest=digest)
+                disputed = self._streams.disputes.among(subscription.resource, change.subject_id, fields)
+                return Told(change, fields, ANSWERED, receipt, told, disputed)
         except Refusal as refusal:
-            if _ends(refusal):
+            if ends_stream(refusal):
                 raise
             if permit.view is not None or isinstance(refusal, ConsentMissing):
                 return None  # Not even that something changed is told; the leaf says why.
@@ -197,8 +201,7 @@ class ChangeStream:
             "grantee": subscription.agency,
         }
         if not subscription.with_values and permit.view is None:
-            if permit.limits is not None and permit.limits.consent:
-                await self._streams.consents.must_hold(resource=subscription.resource, fields=permit.fields, **about)
+            await self._streams.broker.must_consent(permit, **about)
             return None
         values = await ask_paced(self._streams.broker, permit, change.subject, case_id="", **about)
         if values is None:
@@ -225,8 +228,3 @@ class ChangeStream:
                 await event.wait()
         except TimeoutError:
             return
-
-
-def _ends(refusal: Refusal) -> bool:
-    """Whether the stream ends here, to go on later: nothing is skipped."""
-    return retry_helps(refusal) and not isinstance(refusal, ProviderAnswerInvalid)

@@ -15,6 +15,7 @@ from services.exchange.domain.permit import Permit
 from services.exchange.domain.previews import PENDING_MAX, Preview, PreviewChanged, PreviewState, TooManyPreviews
 from services.exchange.service.broker import Broker
 from services.exchange.service.consents import PAGE_SIZE
+from services.exchange.service.corrections.disputes import Disputes
 from services.exchange.service.ports import Ledger
 from services.exchange.service.rulebook import Rulebook
 from services.exchange.service.subjects import Subjects
@@ -66,6 +67,7 @@ class Collected:
     preview: Preview
     values: dict[str, Scalar] = field(repr=False)
     receipt: Receipt
+    disputed: tuple[str, ...] = ()
 
 
 class PreviewTransaction(Protocol):
@@ -129,6 +131,7 @@ class PreviewService:
         subjects: Subjects,
         broker: Broker,
         *,
+        disputes: Disputes,
         clock: Clock,
         days: int,
     ) -> None:
@@ -136,6 +139,7 @@ class PreviewService:
         self._rulebook = rulebook
         self._subjects = subjects
         self._broker = broker
+        self._disputes = disputes
         self._clock = clock
         self._kept = timedelta(days=days)
 
@@ -229,7 +233,8 @@ class PreviewService:
                 previews.must_be_collectable(before)
                 await tx.save_preview(previews.collected(before))
             receipt = await entry.answered(digest=self._store.digest(content))
-        return Collected(previews.collected(preview), values, receipt)
+        disputed = self._disputes.among(preview.resource, preview.subject_id, values)
+        return Collected(previews.collected(preview), values, receipt, disputed)
 
     async def list(self, *, page_size: int, page_token: str, caller: Caller) -> Page[Preview]:
         """Give the resident's own previews, newest first."""

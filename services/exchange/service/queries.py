@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Query, Verify and Ask: nothing is answered or refused about somebody without a durable leaf."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from services.exchange.domain.comparison import compare
 from services.exchange.domain.inquiry import Ask, Query, Subject, SubjectKind, Verification, check_words
 from services.exchange.domain.permit import Permit
 from services.exchange.domain.refusals import NotOwnRecord
+from services.exchange.domain.view import Answers
 from services.exchange.service.broker import Broker
 from services.exchange.service.corrections.disputes import Disputes
 from services.exchange.service.ports import Store
@@ -53,6 +54,7 @@ class Asked:
     answers: dict[str, bool | None]
     grant_id: str
     receipt: Receipt
+    disputed: tuple[str, ...] = ()
 
 
 class QueryService:
@@ -134,7 +136,9 @@ class QueryService:
             )
             fields = compare(question.values, found or {})
             receipt = await entry.answered(fields=names, digest=self._store.digest(canonical(fields)))
-        disputed = self._disputes.among(question.resource, leaf.subject_id, names)
+        # A record that the grant does not cover reads as none: that somebody disputes it is not told either.
+        told = names if found is not None else ()
+        disputed = self._disputes.among(question.resource, leaf.subject_id, told)
         return Verified(all(fields.values()), fields, permit.grant_id, receipt, disputed)
 
     async def ask(self, ask: Ask, caller: Caller) -> Asked:
@@ -163,7 +167,19 @@ class QueryService:
             )
             answers = {name: _truth((found or {}).get(name)) for name in names}
             receipt = await entry.answered(fields=leaf.fields, digest=self._store.digest(canonical(answers)))
-        return Asked(answers, permit.grant_id, receipt)
+        return Asked(answers, permit.grant_id, receipt, self._resting_on_disputed(permit, leaf.subject_id, answers))
+
+    def _resting_on_disputed(
+        self, permit: Permit, subject_id: str, answers: Mapping[str, bool | None]
+    ) -> tuple[str, ...]:
+        """Give the questions that read a disputed value; of an unknown answer nothing is told: there may be no record."""
+        read = permit.view.read if isinstance(permit.view, Answers) else {}
+        disputed = self._disputes.among(permit.resource.code, subject_id, permit.needed)
+        return tuple(
+            name
+            for name, answer in answers.items()
+            if answer is not None and not set(disputed).isdisjoint(read.get(name, ()))
+        )
 
     async def _leaf(self, asked: Access, subject: Subject, permit: Permit) -> Access:
         subject_id = await self._subjects.subject_id(subject, purpose=asked.purpose, case_id=asked.case_id)

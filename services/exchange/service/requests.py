@@ -25,6 +25,7 @@ from services.exchange.domain.requests import (
     collectable,
     leased,
 )
+from services.exchange.service.corrections.disputes import Disputes
 from services.exchange.service.ports import Consents, Ledger
 from services.exchange.service.quotas import Quotas
 from services.exchange.service.rulebook import Rulebook
@@ -79,6 +80,7 @@ class Handed:
     request: DataRequest
     values: dict[str, Scalar] = field(repr=False)
     receipt: Receipt
+    disputed: tuple[str, ...] = ()
 
 
 class RequestTransaction(Protocol):
@@ -145,6 +147,7 @@ class RequestService:
         quotas: Quotas,
         consents: Consents,
         *,
+        disputes: Disputes,
         deadlines: Deadlines,
         limits: Limits,
         region: str,
@@ -156,6 +159,7 @@ class RequestService:
         self._subjects = subjects
         self._quotas = quotas
         self._consents = consents
+        self._disputes = disputes
         self._deadlines = deadlines
         self._limits = limits
         self._region = region
@@ -281,7 +285,8 @@ class RequestService:
         async with self._store.ledger.account(_leaf("request_collected", request)) as entry:
             await self._permit(request, counted=False)
             receipt = await entry.answered(digest=self._store.digest(canonical(values)))
-        return Handed(request, values, receipt)
+        disputed = self._disputes.among(request.resource, request.subject_id, values)
+        return Handed(request, values, receipt, disputed)
 
     async def on_bell(self, tx: RequestTransaction, rung: Rung) -> None:
         """Tell that a request is overdue; a warning or an escalation tells it again."""

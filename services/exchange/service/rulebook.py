@@ -14,6 +14,7 @@ from services.exchange.domain.permit import (
     CompiledGrant,
     Permit,
     compile_grant,
+    must_still_hold,
     permit_ask,
     permit_query,
     permit_verify,
@@ -83,6 +84,8 @@ class Rulebook:
         self._reading_resources = Flight[str, _Held](self._read_resource, self._held.__setitem__)
         self._swept_until = clock()
         self._fresh_until = float("-inf")
+        self.revision = 0
+        """Grows whenever anything is forgotten: as long as it is a permit's own, the permit holds."""
 
     async def ready(self) -> None:
         """Return if the rules are fresh enough to go by. Raises Unavailable."""
@@ -96,19 +99,33 @@ class Rulebook:
         self, grantee: str, resource: str, *, purpose: str, fields: Sequence[str], method: Method = Method.QUERY
     ) -> Permit:
         """Permit an agency to see fields, or refuse; Unavailable where the rules can't be read or are too old."""
+        revision = self.revision
         rules = await self._rules(grantee, resource)
         found, now = rules.held.resource, self._clock()
-        return permit_query(found, rules.grants, purpose=purpose, fields=fields, now=now, method=method)
+        permit = permit_query(found, rules.grants, purpose=purpose, fields=fields, now=now, method=method)
+        return permit._replace(revision=revision)
 
     async def permit_verify(self, grantee: str, resource: str, *, purpose: str, fields: Sequence[str]) -> Permit:
         """Permit an agency to compare fields, or refuse; Unavailable where the rules can't be read or are too old."""
+        revision = self.revision
         rules = await self._rules(grantee, resource)
-        return permit_verify(rules.held.resource, rules.grants, purpose=purpose, fields=fields, now=self._clock())
+        found, now = rules.held.resource, self._clock()
+        permit = permit_verify(found, rules.grants, purpose=purpose, fields=fields, now=now)
+        return permit._replace(revision=revision)
 
     async def permit_ask(self, grantee: str, resource: str, *, purpose: str, questions: Sequence[str]) -> Permit:
         """Permit an agency to ask questions, or refuse; Unavailable where the rules can't be read or are too old."""
+        revision = self.revision
         rules = await self._rules(grantee, resource)
-        return permit_ask(rules.held.resource, rules.grants, purpose=purpose, questions=questions, now=self._clock())
+        found, now = rules.held.resource, self._clock()
+        permit = permit_ask(found, rules.grants, purpose=purpose, questions=questions, now=now)
+        return permit._replace(revision=revision)
+
+    async def must_still_hold(self, permit: Permit, *, grantee: str, purpose: str) -> None:
+        """Return if nothing of a permit was taken back since it was made. Raises what refuses it now, Unavailable."""
+        if permit.revision != self.revision:
+            rules = await self._rules(grantee, permit.resource.code)
+            must_still_hold(permit, rules.held.resource, rules.grants, purpose=purpose, now=self._clock())
 
     async def refresh(self) -> None:
         """Forget what changed since the last sweep. Raises Unavailable."""
@@ -126,12 +143,14 @@ class Rulebook:
     def forget_grants(self, grantee: str, resource: str) -> None:
         """Forget a pair, because one of its grants changed; what is being read of it is not kept either."""
         pair = (grantee, resource)
+        self.revision += 1
         self._reading_rules.forget(pair)
         self._granted.pop(pair, None)
         self._without.pop(pair, None)
 
     def forget_resource(self, code: str) -> None:
         """Forget a resource, because it changed, and with it every rule that was compiled against it."""
+        self.revision += 1
         self._reading_resources.forget(code)
         held = self._held.pop(code, None)
         if held is not None:
@@ -175,6 +194,7 @@ class Rulebook:
             return _Held(None)
 
     def _forget_all(self) -> None:
+        self.revision += 1
         self._reading_rules.forget_all()
         self._reading_resources.forget_all()
         self._granted.clear()

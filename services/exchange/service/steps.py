@@ -8,6 +8,7 @@ from services.exchange.domain.answer import Scalar
 from services.exchange.domain.inquiry import KeptAnswer, Query, StepAnswered, StepOutcome, check_words
 from services.exchange.domain.refusals import retry_helps
 from services.exchange.service.broker import Broker
+from services.exchange.service.corrections.disputes import Disputes
 from services.exchange.service.ports import Steps, Store
 from services.exchange.service.rulebook import Rulebook
 from services.exchange.service.subjects import Subjects
@@ -51,6 +52,7 @@ class StepService:
         broker: Broker,
         steps: Steps,
         *,
+        disputes: Disputes,
         clock: Clock,
         answer_days: int,
     ) -> None:
@@ -59,6 +61,7 @@ class StepService:
         self._subjects = subjects
         self._broker = broker
         self._steps = steps
+        self._disputes = disputes
         self._clock = clock
         self._answer_days = answer_days
 
@@ -75,8 +78,11 @@ class StepService:
         if query is not None:
             await self._write(command, await self._result(command, query))
 
-    async def collect(self, answer_id: str) -> KeptAnswer:
-        """Give a kept answer to the gateway, with a leaf of its own. Raises AnswerNotFound."""
+    async def collect(self, answer_id: str) -> tuple[KeptAnswer, tuple[str, ...]]:
+        """Give a kept answer to the gateway, with a leaf of its own, and which of its values are in dispute now.
+
+        Raises AnswerNotFound.
+        """
         kept = await self._store.read_answer(answer_id, now=self._clock())
         access = Access(
             operation="answer_collected",
@@ -90,7 +96,7 @@ class StepService:
         )
         async with self._store.ledger.account(access) as entry:
             await entry.answered(fields=tuple(kept.values), digest=self._store.digest(canonical(kept.values)))
-        return kept
+        return kept, self._disputes.among(kept.resource, kept.subject_id, kept.values)
 
     async def drop_expired(self) -> int:
         """Delete answers whose time is over (PIPL, art. 19), and old counts of calls; give how many answers."""

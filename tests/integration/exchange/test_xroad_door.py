@@ -16,12 +16,14 @@ import httpx
 import pytest
 import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from tongban.exchange.v1 import corrections_pb2, corrections_service_pb2
 from tongban.exchange.v1 import exchange_service_pb2 as pb
 from tongban.identity.v1 import identity_pb2, identity_service_pb2
 
 from services.exchange.rest.xroad.door import BODY_BYTES_MAX
 from services.kit.certificates import CertificateAuthority
 from services.kit.ids import new_id
+from services.kit.ledger.access import blinded, canonical, content_digest
 from tests.support.exchange_city import (
     ADDRESS,
     HOUSEHOLD,
@@ -134,6 +136,28 @@ async def test_values_are_compared_without_being_told(town: City) -> None:
     assert response.json()["matched"] is True
     assert response.json()["fields"] == {"head_name": True}
     assert "Li Wei" not in response.text
+
+
+async def test_an_answer_tells_what_is_disputed_and_is_provable_by_its_holder(town: City) -> None:
+    """docs/ledger.md: whoever has the values and the blinding proves them against the leaf."""
+    claim = corrections_service_pb2.OpenCorrectionRequest(
+        request_id=new_id(),
+        resource=HOUSEHOLD,
+        field="address",
+        claimed="2 Autumn Road",
+        grounds="We moved in March.",
+        proofs=[corrections_pb2.CorrectionProof(kind=corrections_pb2.PROOF_KIND_DOCUMENT, reference="a" * 64)],
+    )
+    await town.call(SUBJECT_ID, "OpenCorrection", claim)
+    async with client(town) as neighbor:
+        answer = (await neighbor.post(f"{SERVICE}/query", json=QUESTION, headers=HEADERS)).json()
+        asked = {"subject": {"number": NUMBER}, "values": {"head_name": "Li Wei"}}
+        compared = (await neighbor.post(f"{SERVICE}/verify", json=asked, headers=HEADERS)).json()
+    assert (answer["disputed"], compared["disputed"]) == (["address"], [])
+    leaves = await town.leaves()
+    for body, content in ((answer, answer["values"]), (compared, compared["fields"])):
+        leaf, blinding = leaves[body["receipt"]["index"]], bytes.fromhex(body["receipt"]["blinding"])
+        assert leaf["digest"] == blinded(content_digest(canonical(content)), blinding)
 
 
 async def test_a_client_must_be_the_agency_of_its_certificate(town: City) -> None:

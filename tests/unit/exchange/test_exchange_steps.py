@@ -56,7 +56,7 @@ async def test_an_answer_is_kept_and_told_without_a_value(world: World) -> None:
 async def test_the_gateway_collects_the_answer_and_that_is_a_leaf_too(world: World) -> None:
     fact = await answered(world)
     with asking(GATEWAY):
-        kept = await world.answering.collect(fact.answer_id)
+        kept, _ = await world.answering.collect(fact.answer_id)
     assert kept.values == {name: RECORD[name] for name in ("household_number", "address")}
     assert kept.case_id == "990100/x/1"
     assert (world.last_leaf.operation, world.last_leaf.subject_id) == ("answer_collected", SUBJECT_ID)

@@ -298,6 +298,7 @@ class CollectPreviewResponse(_message.Message):
     PREVIEW_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    DISPUTED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def preview(self) -> _consents_pb2.Preview:
         """The preview."""
@@ -310,16 +311,21 @@ class CollectPreviewResponse(_message.Message):
     def receipt(self) -> _ledger_pb2.Receipt:
         """The ledger leaf of this answer."""
 
+    @_builtins.property
+    def disputed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the fields above whose value is disputed now."""
+
     def __init__(
         self,
         *,
         preview: _consents_pb2.Preview | None = ...,
         values: _struct_pb2.Struct | None = ...,
         receipt: _ledger_pb2.Receipt | None = ...,
+        disputed: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["preview", b"preview", "receipt", b"receipt", "values", b"values"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["preview", b"preview", "receipt", b"receipt", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disputed", b"disputed", "preview", b"preview", "receipt", b"receipt", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

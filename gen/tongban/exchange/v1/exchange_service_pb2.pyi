@@ -287,7 +287,7 @@ class VerifyResponse(_message.Message):
 
     @_builtins.property
     def disputed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the fields above whose value is disputed now: a mismatch may be the record's fault."""
+        """Names of the fields above whose value is disputed now: a mismatch may be the record's fault. Told only of a record that the grant covers."""
 
     def __init__(
         self,
@@ -336,21 +336,27 @@ class GetAnswerResponse(_message.Message):
 
     CASE_ID_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
+    DISPUTED_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """The case it belongs to."""
     @_builtins.property
     def values(self) -> _struct_pb2.Struct:
         """Values by field name."""
 
+    @_builtins.property
+    def disputed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the fields above whose value is disputed now, at the time of collecting."""
+
     def __init__(
         self,
         *,
         case_id: _builtins.str = ...,
         values: _struct_pb2.Struct | None = ...,
+        disputed: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "disputed", b"disputed", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

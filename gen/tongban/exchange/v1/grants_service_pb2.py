@@ -31,7 +31,7 @@ from tongban.exchange.v1 import grants_pb2 as tongban_dot_exchange_dot_v1_dot_gr
 from tongban.ledger.v1 import ledger_pb2 as tongban_dot_ledger_dot_v1_dot_ledger__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tongban/exchange/v1/grants_service.proto\x12\x13tongban.exchange.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etongban/access/v1/access.proto\x1a\"tongban/exchange/v1/exchange.proto\x1a*tongban/exchange/v1/exchange_service.proto\x1a tongban/exchange/v1/grants.proto\x1a\x1etongban/ledger/v1/ledger.proto\"\xbe\x01\n\nAskRequest\x12\x1b\n\x08resource\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x35\n\x07subject\x18\x02 \x01(\x0b\x32\x1c.tongban.exchange.v1.SubjectB\x06\xbaH\x03\xc8\x01\x01\x12%\n\tquestions\x18\x03 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x14\"\x06r\x04\x10\x01\x18@\x12\x1a\n\x07purpose\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\x19\n\x07\x63\x61se_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"\xdd\x01\n\x0b\x41skResponse\x12\x43\n\x07\x61nswers\x18\x01 \x03(\x0b\x32-.tongban.exchange.v1.AskResponse.AnswersEntryB\x03\x80\x01\x01\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12+\n\x07receipt\x18\x03 \x01(\x0b\x32\x1a.tongban.ledger.v1.Receipt\x1aJ\n\x0c\x41nswersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0e\x32\x1a.tongban.exchange.v1.Truth:\x02\x38\x01\"\xe3\x01\n\x0e\x45xplainRequest\x12\x1b\n\x08resource\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x07purpose\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\x37\n\x06method\x18\x03 \x01(\x0e\x32\x1b.tongban.exchange.v1.MethodB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12 \n\x06\x66ields\x18\x04 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x64\"\x06r\x04\x10\x01\x18@\x12#\n\tquestions\x18\x05 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x14\"\x06r\x04\x10\x01\x18@\x12\x18\n\x07grantee\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18\x12\"\x81\x02\n\x0f\x45xplainResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x1b\n\x13retry_after_seconds\x18\x04 \x01(\x01\x12\x10\n\x08grant_id\x18\x05 \x01(\t\x12\x0e\n\x06\x66ields\x18\x06 \x03(\t\x12\x30\n\tquestions\x18\x07 \x03(\x0b\x32\x1d.tongban.exchange.v1.Question\x12\x16\n\x0e\x63onsent_needed\x18\x08 \x01(\x08\x12\x33\n\x06grants\x18\t \x03(\x0b\x32#.tongban.exchange.v1.ExplainedGrant\"\x9d\x01\n\x0e\x45xplainedGrant\x12)\n\x05grant\x18\x01 \x01(\x0b\x32\x1a.tongban.exchange.v1.Grant\x12\x12\n\nquota_left\x18\x02 \x01(\x03\x12\x0c\n\x04open\x18\x03 \x01(\x08\x12-\n\topen_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x65xpired\x18\x05 \x01(\x08*R\n\x05Truth\x12\x15\n\x11TRUTH_UNSPECIFIED\x10\x00\x12\x0e\n\nTRUTH_TRUE\x10\x01\x12\x0f\n\x0bTRUTH_FALSE\x10\x02\x12\x11\n\rTRUTH_UNKNOWN\x10\x03\x32\xe1\x01\n\x0cGrantService\x12\x61\n\x03\x41sk\x12\x1f.tongban.exchange.v1.AskRequest\x1a .tongban.exchange.v1.AskResponse\"\x17\x9a\xdb\x18\x13\n\x01\x02\x12\x0e\x65xchange.query\x12n\n\x07\x45xplain\x12#.tongban.exchange.v1.ExplainRequest\x1a$.tongban.exchange.v1.ExplainResponse\"\x18\x9a\xdb\x18\x14\n\x02\x05\x02\x12\x0e\x65xchange.queryb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tongban/exchange/v1/grants_service.proto\x12\x13tongban.exchange.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etongban/access/v1/access.proto\x1a\"tongban/exchange/v1/exchange.proto\x1a*tongban/exchange/v1/exchange_service.proto\x1a tongban/exchange/v1/grants.proto\x1a\x1etongban/ledger/v1/ledger.proto\"\xbe\x01\n\nAskRequest\x12\x1b\n\x08resource\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x35\n\x07subject\x18\x02 \x01(\x0b\x32\x1c.tongban.exchange.v1.SubjectB\x06\xbaH\x03\xc8\x01\x01\x12%\n\tquestions\x18\x03 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x14\"\x06r\x04\x10\x01\x18@\x12\x1a\n\x07purpose\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\x19\n\x07\x63\x61se_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"\xef\x01\n\x0b\x41skResponse\x12\x43\n\x07\x61nswers\x18\x01 \x03(\x0b\x32-.tongban.exchange.v1.AskResponse.AnswersEntryB\x03\x80\x01\x01\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12+\n\x07receipt\x18\x03 \x01(\x0b\x32\x1a.tongban.ledger.v1.Receipt\x12\x10\n\x08\x64isputed\x18\x04 \x03(\t\x1aJ\n\x0c\x41nswersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0e\x32\x1a.tongban.exchange.v1.Truth:\x02\x38\x01\"\xe3\x01\n\x0e\x45xplainRequest\x12\x1b\n\x08resource\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x07purpose\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\x37\n\x06method\x18\x03 \x01(\x0e\x32\x1b.tongban.exchange.v1.MethodB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12 \n\x06\x66ields\x18\x04 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x64\"\x06r\x04\x10\x01\x18@\x12#\n\tquestions\x18\x05 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x14\"\x06r\x04\x10\x01\x18@\x12\x18\n\x07grantee\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18\x12\"\x81\x02\n\x0f\x45xplainResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x1b\n\x13retry_after_seconds\x18\x04 \x01(\x01\x12\x10\n\x08grant_id\x18\x05 \x01(\t\x12\x0e\n\x06\x66ields\x18\x06 \x03(\t\x12\x30\n\tquestions\x18\x07 \x03(\x0b\x32\x1d.tongban.exchange.v1.Question\x12\x16\n\x0e\x63onsent_needed\x18\x08 \x01(\x08\x12\x33\n\x06grants\x18\t \x03(\x0b\x32#.tongban.exchange.v1.ExplainedGrant\"\x9d\x01\n\x0e\x45xplainedGrant\x12)\n\x05grant\x18\x01 \x01(\x0b\x32\x1a.tongban.exchange.v1.Grant\x12\x12\n\nquota_left\x18\x02 \x01(\x03\x12\x0c\n\x04open\x18\x03 \x01(\x08\x12-\n\topen_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x65xpired\x18\x05 \x01(\x08*R\n\x05Truth\x12\x15\n\x11TRUTH_UNSPECIFIED\x10\x00\x12\x0e\n\nTRUTH_TRUE\x10\x01\x12\x0f\n\x0bTRUTH_FALSE\x10\x02\x12\x11\n\rTRUTH_UNKNOWN\x10\x03\x32\xe1\x01\n\x0cGrantService\x12\x61\n\x03\x41sk\x12\x1f.tongban.exchange.v1.AskRequest\x1a .tongban.exchange.v1.AskResponse\"\x17\x9a\xdb\x18\x13\n\x01\x02\x12\x0e\x65xchange.query\x12n\n\x07\x45xplain\x12#.tongban.exchange.v1.ExplainRequest\x1a$.tongban.exchange.v1.ExplainResponse\"\x18\x9a\xdb\x18\x14\n\x02\x05\x02\x12\x0e\x65xchange.queryb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -68,20 +68,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GRANTSERVICE'].methods_by_name['Ask']._serialized_options = b'\232\333\030\023\n\001\002\022\016exchange.query'
   _globals['_GRANTSERVICE'].methods_by_name['Explain']._loaded_options = None
   _globals['_GRANTSERVICE'].methods_by_name['Explain']._serialized_options = b'\232\333\030\024\n\002\005\002\022\016exchange.query'
-  _globals['_TRUTH']._serialized_start=1372
-  _globals['_TRUTH']._serialized_end=1454
+  _globals['_TRUTH']._serialized_start=1390
+  _globals['_TRUTH']._serialized_end=1472
   _globals['_ASKREQUEST']._serialized_start=306
   _globals['_ASKREQUEST']._serialized_end=496
   _globals['_ASKRESPONSE']._serialized_start=499
-  _globals['_ASKRESPONSE']._serialized_end=720
-  _globals['_ASKRESPONSE_ANSWERSENTRY']._serialized_start=646
-  _globals['_ASKRESPONSE_ANSWERSENTRY']._serialized_end=720
-  _globals['_EXPLAINREQUEST']._serialized_start=723
-  _globals['_EXPLAINREQUEST']._serialized_end=950
-  _globals['_EXPLAINRESPONSE']._serialized_start=953
-  _globals['_EXPLAINRESPONSE']._serialized_end=1210
-  _globals['_EXPLAINEDGRANT']._serialized_start=1213
-  _globals['_EXPLAINEDGRANT']._serialized_end=1370
-  _globals['_GRANTSERVICE']._serialized_start=1457
-  _globals['_GRANTSERVICE']._serialized_end=1682
+  _globals['_ASKRESPONSE']._serialized_end=738
+  _globals['_ASKRESPONSE_ANSWERSENTRY']._serialized_start=664
+  _globals['_ASKRESPONSE_ANSWERSENTRY']._serialized_end=738
+  _globals['_EXPLAINREQUEST']._serialized_start=741
+  _globals['_EXPLAINREQUEST']._serialized_end=968
+  _globals['_EXPLAINRESPONSE']._serialized_start=971
+  _globals['_EXPLAINRESPONSE']._serialized_end=1228
+  _globals['_EXPLAINEDGRANT']._serialized_start=1231
+  _globals['_EXPLAINEDGRANT']._serialized_end=1388
+  _globals['_GRANTSERVICE']._serialized_start=1475
+  _globals['_GRANTSERVICE']._serialized_end=1700
 # @@protoc_insertion_point(module_scope)

@@ -123,6 +123,7 @@ class AskResponse(_message.Message):
     ANSWERS_FIELD_NUMBER: _builtins.int
     GRANT_ID_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    DISPUTED_FIELD_NUMBER: _builtins.int
     grant_id: _builtins.str
     """The grant that allowed it."""
     @_builtins.property
@@ -133,16 +134,21 @@ class AskResponse(_message.Message):
     def receipt(self) -> _ledger_pb2.Receipt:
         """The ledger leaf of this answer."""
 
+    @_builtins.property
+    def disputed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the questions above, answered true or false, that read a value which is disputed now."""
+
     def __init__(
         self,
         *,
         answers: _abc.Mapping[_builtins.str, Global___Truth.ValueType] | None = ...,
         grant_id: _builtins.str = ...,
         receipt: _ledger_pb2.Receipt | None = ...,
+        disputed: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "grant_id", b"grant_id", "receipt", b"receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "disputed", b"disputed", "grant_id", b"grant_id", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

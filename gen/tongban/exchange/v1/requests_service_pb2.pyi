@@ -124,6 +124,7 @@ class CollectDataResponse(_message.Message):
     REQUEST_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    DISPUTED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def request(self) -> _requests_pb2.DataRequest:
         """The request."""
@@ -136,16 +137,21 @@ class CollectDataResponse(_message.Message):
     def receipt(self) -> _ledger_pb2.Receipt:
         """The ledger leaf of this answer."""
 
+    @_builtins.property
+    def disputed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the fields above whose value is disputed now, at the time of collecting."""
+
     def __init__(
         self,
         *,
         request: _requests_pb2.DataRequest | None = ...,
         values: _struct_pb2.Struct | None = ...,
         receipt: _ledger_pb2.Receipt | None = ...,
+        disputed: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt", "request", b"request", "values", b"values"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt", "request", b"request", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disputed", b"disputed", "receipt", b"receipt", "request", b"request", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tongban.ledger.v1 import ledger_pb2 as tongban_dot_ledger_dot_v1_dot_ledger__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tongban/exchange/v1/subscriptions.proto\x12\x13tongban.exchange.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etongban/ledger/v1/ledger.proto\"\x81\x02\n\x0cSubscription\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x10\n\x08resource\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x0e\n\x06\x66ields\x18\x05 \x03(\t\x12\x13\n\x0bwith_values\x18\x06 \x01(\x08\x12\x10\n\x08position\x18\x07 \x01(\x03\x12\x0f\n\x07watched\x18\x08 \x01(\x03\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe6\x01\n\x10SubscribedChange\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12\x0e\n\x06\x66ields\x18\x03 \x03(\t\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12,\n\x06values\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructB\x03\x80\x01\x01\x12\x30\n\x0cpublish_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07receipt\x18\x07 \x01(\x0b\x32\x1a.tongban.ledger.v1.Receipt\"(\n\tChangeGap\x12\r\n\x05\x66irst\x18\x01 \x01(\x03\x12\x0c\n\x04last\x18\x02 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tongban/exchange/v1/subscriptions.proto\x12\x13tongban.exchange.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etongban/ledger/v1/ledger.proto\"\x81\x02\n\x0cSubscription\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x10\n\x08resource\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x0e\n\x06\x66ields\x18\x05 \x03(\t\x12\x13\n\x0bwith_values\x18\x06 \x01(\x08\x12\x10\n\x08position\x18\x07 \x01(\x03\x12\x0f\n\x07watched\x18\x08 \x01(\x03\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf8\x01\n\x10SubscribedChange\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12\x0e\n\x06\x66ields\x18\x03 \x03(\t\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12,\n\x06values\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructB\x03\x80\x01\x01\x12\x30\n\x0cpublish_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07receipt\x18\x07 \x01(\x0b\x32\x1a.tongban.ledger.v1.Receipt\x12\x10\n\x08\x64isputed\x18\x08 \x03(\t\"(\n\tChangeGap\x12\r\n\x05\x66irst\x18\x01 \x01(\x03\x12\x0c\n\x04last\x18\x02 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,7 +39,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBSCRIPTION']._serialized_start=160
   _globals['_SUBSCRIPTION']._serialized_end=417
   _globals['_SUBSCRIBEDCHANGE']._serialized_start=420
-  _globals['_SUBSCRIBEDCHANGE']._serialized_end=650
-  _globals['_CHANGEGAP']._serialized_start=652
-  _globals['_CHANGEGAP']._serialized_end=692
+  _globals['_SUBSCRIBEDCHANGE']._serialized_end=668
+  _globals['_CHANGEGAP']._serialized_start=670
+  _globals['_CHANGEGAP']._serialized_end=710
 # @@protoc_insertion_point(module_scope)

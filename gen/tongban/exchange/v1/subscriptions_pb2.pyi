@@ -98,6 +98,7 @@ class SubscribedChange(_message.Message):
     VALUES_FIELD_NUMBER: _builtins.int
     PUBLISH_TIME_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    DISPUTED_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Its place in the resource's log: changes come in this order."""
     subject_id: _builtins.str
@@ -120,6 +121,10 @@ class SubscribedChange(_message.Message):
     def receipt(self) -> _ledger_pb2.Receipt:
         """The ledger leaf of this answer."""
 
+    @_builtins.property
+    def disputed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the fields above whose value is disputed now."""
+
     def __init__(
         self,
         *,
@@ -130,10 +135,11 @@ class SubscribedChange(_message.Message):
         values: _struct_pb2.Struct | None = ...,
         publish_time: _timestamp_pb2.Timestamp | None = ...,
         receipt: _ledger_pb2.Receipt | None = ...,
+        disputed: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["publish_time", b"publish_time", "receipt", b"receipt", "values", b"values"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fields", b"fields", "outcome", b"outcome", "position", b"position", "publish_time", b"publish_time", "receipt", b"receipt", "subject_id", b"subject_id", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disputed", b"disputed", "fields", b"fields", "outcome", b"outcome", "position", b"position", "publish_time", b"publish_time", "receipt", b"receipt", "subject_id", b"subject_id", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -92,6 +92,7 @@ def of_answer(answer: Answered) -> dict[str, Any]:
         "grant_id": answer.grant_id,
         "provider": answer.provider,
         "answer_time": rfc3339(answer.answer_time),
+        "disputed": answer.disputed,
         "receipt": _receipt(answer.receipt),
     }
 
@@ -101,10 +102,16 @@ def of_comparison(answer: Verified) -> dict[str, Any]:
     return {
         "matched": answer.matched,
         "fields": answer.fields,
+        "disputed": answer.disputed,
         "grant_id": answer.grant_id,
         "receipt": _receipt(answer.receipt),
     }
 
 
 def _receipt(receipt: Receipt) -> Mapping[str, Any]:
-    return {"log": receipt.log, "index": receipt.index, "leaf_hash": receipt.leaf_hash.hex()}
+    return {
+        "log": receipt.log,
+        "index": receipt.index,
+        "leaf_hash": receipt.leaf_hash.hex(),
+        "blinding": receipt.blinding.hex(),
+    }

@@ -8,9 +8,19 @@ from services.exchange.domain.resource import Resource
 _SCALAR: Final = {"type": ["string", "number", "boolean", "null"]}
 _RECEIPT: Final = {
     "type": "object",
-    "description": "Names the leaf of the ledger that stands for this answer.",
-    "required": ["log", "index", "leaf_hash"],
-    "properties": {"log": {"type": "string"}, "index": {"type": "integer"}, "leaf_hash": {"type": "string"}},
+    "description": "Names the leaf of the ledger that stands for this answer; the blinding opens its digest for who holds the answer.",
+    "required": ["log", "index", "leaf_hash", "blinding"],
+    "properties": {
+        "log": {"type": "string"},
+        "index": {"type": "integer"},
+        "leaf_hash": {"type": "string"},
+        "blinding": {"type": "string", "description": "Hexadecimal; keep it with the answer."},
+    },
+}
+_DISPUTED: Final = {
+    "type": "array",
+    "description": "Names of the fields above whose value is disputed now.",
+    "items": {"type": "string"},
 }
 _SUBJECT: Final = {
     "type": "object",
@@ -110,7 +120,7 @@ def _body(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
 
 
 def _answer(properties: dict[str, Any]) -> dict[str, Any]:
-    shared = {"grant_id": {"type": "string"}, "receipt": _reference("schemas/Receipt")}
+    shared = {"disputed": _DISPUTED, "grant_id": {"type": "string"}, "receipt": _reference("schemas/Receipt")}
     return {"type": "object", "required": [*properties, *shared], "properties": {**properties, **shared}}
 
 
