@@ -16,7 +16,7 @@ from services.kit.envelope import Envelope
 from services.kit.errors import NotFound, RequestInvalid
 from services.kit.eventlog import Place, Record
 from services.kit.logs import get_logger
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.paging import LONG_MAX, Page, encode_token, number_after
 from services.kit.store import Store
 from services.kit.store.dialect import insert_into
 from services.kit.store.engine import Engines, connected, open_engines
@@ -87,7 +87,7 @@ class Parked:
         if key:
             query = query.where(self._table.c.key == key)
         if token:
-            query = query.where(self._table.c.id > int(decode_token(token).get("after", 0)))
+            query = query.where(self._table.c.id > (number_after(token, "after", most=LONG_MAX) or 0))
         rows = await self._read(query)
         more, rows = len(rows) > size, rows[:size]
         return Page(rows=tuple(rows), next_token=encode_token(after=rows[-1].id) if more else "")

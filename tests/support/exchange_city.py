@@ -25,6 +25,7 @@ from tongban.exchange.v1.demands_service_pb2_grpc import DemandServiceStub
 from tongban.exchange.v1.documents_service_pb2_grpc import DocumentServiceStub
 from tongban.exchange.v1.drops_service_pb2_grpc import FileDropServiceStub
 from tongban.exchange.v1.grants_service_pb2_grpc import GrantServiceStub
+from tongban.exchange.v1.opendata_service_pb2_grpc import OpenDataServiceStub
 from tongban.exchange.v1.providers_service_pb2_grpc import ProviderServiceStub
 from tongban.exchange.v1.requests_service_pb2_grpc import DataRequestServiceStub
 from tongban.exchange.v1.search_service_pb2_grpc import SearchServiceStub
@@ -105,6 +106,7 @@ class City(Neighborhood):
         EntryServiceStub,
         LedgerServiceStub,
         FileDropServiceStub,
+        OpenDataServiceStub,
         ProviderServiceStub,
         SearchServiceStub,
         GrantServiceStub,

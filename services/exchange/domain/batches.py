@@ -131,10 +131,11 @@ class Batch:
     """A batch as both sides may see it: no subject, no value.
 
     `position`: rows made, each with its leaf; `received`: rows that the receiver said he holds. `stream_id` names the
-    stream that may go on with it: a newer one takes over.
+    stream that may go on with it: a newer one takes over. `receiver_id` is the receiver's name of it, its own among its batches.
     """
 
     batch_id: str
+    receiver_id: str
     agency: str
     resource: str
     purpose: str
@@ -233,4 +234,4 @@ def reconciled(before: Batch, report: Report, *, now: datetime) -> tuple[Batch, 
     matched = report == before.counted
     state = BatchState.MATCHED if matched else BatchState.DIFFERING
     after = replace(before, state=state, reported=report, move_time=now)
-    return after, BatchReconciled(before.batch_id, before.resource, before.agency, matched)
+    return after, BatchReconciled(before.receiver_id, before.resource, before.agency, matched)

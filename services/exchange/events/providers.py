@@ -3,6 +3,7 @@
 
 from tongban.exchange.v1 import providers_events_pb2 as pb
 from tongban.exchange.v1.corrections_events_pb2 import CorrectionChanged
+from tongban.exchange.v1.exchange_events_pb2 import ResourceChanged
 
 from services.exchange.domain.providers import Maintenance, MaintenanceAnnounced, ProviderTermsChanged
 from services.exchange.service.providers import Providers
@@ -47,6 +48,7 @@ class ProviderEvents:
             pb.ProviderTermsChanged: self.on_provider_terms_changed,
             pb.MaintenanceAnnounced: self.on_maintenance_announced,
             CorrectionChanged: self.on_correction_changed,
+            ResourceChanged: self.on_resource_changed,
         }
 
     async def on_provider_terms_changed(self, _fact: pb.ProviderTermsChanged, _envelope: Envelope) -> None:
@@ -60,3 +62,7 @@ class ProviderEvents:
     async def on_correction_changed(self, fact: CorrectionChanged, _envelope: Envelope) -> None:
         """Give no kept answer of the resource again: a value in one of them may be the wrong one."""
         self._providers.forget(fact.resource)
+
+    async def on_resource_changed(self, fact: ResourceChanged, _envelope: Envelope) -> None:
+        """Reach the provider anew, or no more: what is open was opened by the settings from before."""
+        await self._providers.let_go(fact.resource)

@@ -94,7 +94,7 @@ async def _next(requests: Requests) -> pb.QueryBatchRequest | None:
 
 def _batch_to(batch: Batch) -> nouns.Batch:
     wire = nouns.Batch(
-        batch_id=batch.batch_id,
+        batch_id=batch.receiver_id,
         agency=batch.agency,
         resource=batch.resource,
         purpose=batch.purpose,

@@ -10,6 +10,7 @@ from typing import Protocol
 from services.exchange.domain.batches import (
     OPEN_MAX,
     Batch,
+    BatchNotFound,
     BatchReportReused,
     BatchState,
     Part,
@@ -55,8 +56,8 @@ class ReconcileBatch:
 class BatchTransaction(StreamTransaction, Protocol):
     """What one change of a batch reads and writes."""
 
-    async def find_batch(self, batch_id: str) -> Batch | None:
-        """Read a batch and lock it, None where there is none."""
+    async def find_batch(self, agency: str, receiver_id: str) -> Batch | None:
+        """Read an agency's batch by the agency's name of it and lock it, None where there is none."""
 
     async def count_open_batches(self, agency: str, *, since: datetime) -> int:
         """Count an agency's batches that are open and were gone on with since."""
@@ -81,8 +82,8 @@ class BatchStore(Protocol):
     def transaction(self) -> AbstractAsyncContextManager[BatchTransaction]:
         """Open a transaction."""
 
-    async def read_batch(self, batch_id: str) -> Batch | None:
-        """Read a batch, None where there is none."""
+    async def read_batch(self, agency: str, receiver_id: str) -> Batch | None:
+        """Read an agency's batch by the agency's name of it, None where there is none."""
 
     async def kept_sizes(self, batch_id: str) -> Sequence[tuple[int, int]]:
         """Give the end and the bytes of every part that is kept, in order."""
@@ -114,7 +115,8 @@ class BatchService:
         check_words(resource=command.resource, purpose=command.purpose, fields=command.fields)
         now = self._clock()
         wanted = Batch(
-            batch_id=command.batch_id,
+            batch_id=new_id(),
+            receiver_id=command.batch_id,
             agency=caller.agency or caller.id,
             resource=command.resource,
             purpose=command.purpose,
@@ -124,7 +126,7 @@ class BatchService:
             create_time=now,
             move_time=now,
         )
-        known = await self._store.read_batch(wanted.batch_id)
+        known = await self._store.read_batch(wanted.agency, wanted.receiver_id)
         if known is not None and not known.asks_the_same(wanted):
             raise RequestIdReused("This batch id came before, with another question.")
         try:
@@ -138,7 +140,7 @@ class BatchService:
 
     async def _opened(self, wanted: Batch, received: int) -> Batch:
         async with self._store.transaction() as tx:
-            before = await tx.find_batch(wanted.batch_id)
+            before = await tx.find_batch(wanted.agency, wanted.receiver_id)
             if before is not None and not before.asks_the_same(wanted):
                 raise RequestIdReused("This batch id came before, with another question.")
             after = resumed(
@@ -164,7 +166,9 @@ class BatchService:
         """
         caller.must(RIGHT)
         async with self._store.transaction() as tx:
-            before = await tx.batch(command.batch_id, agency=caller.agency or caller.id)
+            before = await tx.find_batch(caller.agency or caller.id, command.batch_id)
+            if before is None:
+                raise BatchNotFound("There is no such batch of this agency.")
             if before.reported is not None:
                 if before.reported != command.report:
                     raise BatchReportReused("The batch was reconciled before, with another report.")

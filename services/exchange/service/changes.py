@@ -30,7 +30,7 @@ from services.kit.caller import Caller, CallerKind
 from services.kit.clock import Clock
 from services.kit.errors import PageTokenInvalid, RequestInvalid, Violation
 from services.kit.ids import derived_id
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.paging import Page, encode_token, number_after
 
 PROPOSE, REVIEW, READ = "exchange.catalogue", "exchange.review", "exchange.read"
 EFFECT: Final = "change.effect"
@@ -340,8 +340,7 @@ def _sees_all(caller: Caller) -> bool:
 
 
 def _position(page_token: str) -> int:
-    token = decode_token(page_token)
-    position = token.get("position", 0)
-    if not isinstance(position, int) or position < 0:
+    position = number_after(page_token, "position") or 0
+    if position < 0:
         raise PageTokenInvalid("The page token is not one of ours.")
     return position

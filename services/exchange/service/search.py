@@ -2,7 +2,7 @@
 """Finding resources: by words and filters for people, by the fields of a form for machines."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from services.exchange.domain.resource import Resource
 from services.exchange.domain.search import (
@@ -18,7 +18,7 @@ from services.exchange.domain.search import (
     rarity,
     score,
 )
-from services.exchange.domain.words import exact_item, query_words
+from services.exchange.domain.words import Place, exact_item, query_words
 from services.kit.caller import Caller
 from services.kit.errors import PageTokenInvalid
 from services.kit.paging import Page, decode_token, encode_token
@@ -28,6 +28,7 @@ PAGE_SIZE = 20
 Posting = tuple[int, str]
 """Where a word stands, and in which resource."""
 START: Posting = (-1, "")
+_PLACES: Final = frozenset({START[0], *map(int, Place)})
 
 
 class SearchReads(Protocol):
@@ -171,6 +172,6 @@ def _cursor(page_token: str, words: Sequence[str]) -> _Cursor | None:
         return None
     by, place, behind = token.get("by"), token.get("place"), token.get("behind")
     value, code = token.get("score"), token.get("code")
-    if by not in words or not isinstance(place, int) or not isinstance(value, int):
+    if by not in words or place not in _PLACES or not isinstance(value, int):
         raise PageTokenInvalid("The page token is not one of this question's.")
-    return _Cursor(str(by), (place, str(behind)), (value, str(code)) if code else None)
+    return _Cursor(str(by), (int(place), str(behind)), (value, str(code)) if code else None)

@@ -27,8 +27,8 @@ from services.exchange.service.applications import Lateness
 from services.exchange.store.rows import Row
 from services.exchange.store.tables import metadata
 from services.exchange.store.terms import terms_from, terms_plain
-from services.kit.errors import PageTokenInvalid, Violation
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.errors import Violation
+from services.kit.paging import Page, encode_token, moment_after, number_after, text_after
 from services.kit.store import Json, Store, Tx, UtcDateTime
 
 application = Table(
@@ -124,11 +124,8 @@ class ApplicationReads(Store[Any]):
             .subquery()
         )
         asked = select(counted).order_by(counted.c.late.desc(), counted.c.provider).limit(page_size + 1)
-        if page_token:
-            token = decode_token(page_token)
-            count, provider = token.get("late"), str(token.get("provider", ""))
-            if not isinstance(count, int):
-                raise PageTokenInvalid("The page token is not one of ours.")
+        if (count := number_after(page_token, "late")) is not None:
+            provider = text_after(page_token, "provider")
             asked = asked.where(
                 or_(counted.c.late < count, and_(counted.c.late == count, counted.c.provider > provider))
             )
@@ -144,13 +141,7 @@ class ApplicationReads(Store[Any]):
 
 
 def _older(page_token: str) -> ColumnElement[bool]:
-    token = decode_token(page_token)
-    try:
-        moment, last = datetime.fromisoformat(str(token["time"])), str(token["id"])
-    except (KeyError, ValueError) as broken:
-        raise PageTokenInvalid("The page token is not one of ours.") from broken
-    if moment.tzinfo is None:
-        raise PageTokenInvalid("The page token is not one of ours.")
+    moment, last = moment_after(page_token)
     return or_(_columns.create_time < moment, and_(_columns.create_time == moment, _columns.application_id < last))
 
 

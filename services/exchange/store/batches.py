@@ -14,6 +14,8 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    Result,
+    Select,
     String,
     Table,
     and_,
@@ -29,9 +31,8 @@ from sqlalchemy import (
 from services.exchange.domain.batches import Batch, BatchNotFound, BatchState, Part, Report, Row
 from services.exchange.store.tables import metadata
 from services.kit.crypto import Keyring
-from services.kit.errors import PageTokenInvalid
 from services.kit.ledger.access import Access, Receipt
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.paging import Page, encode_token, moment_after
 from services.kit.store import Json, Store, Tx, UtcDateTime
 from services.kit.store.statement import Prepared
 
@@ -41,6 +42,7 @@ batch = Table(
     "batch",
     metadata,
     Column("batch_id", String(36), primary_key=True),
+    Column("receiver_id", String(36), nullable=False),
     Column("agency", String(18), nullable=False),
     Column("resource", String(64), nullable=False),
     Column("purpose", String(100), nullable=False),
@@ -57,6 +59,7 @@ batch = Table(
     Column("reported_digest", LargeBinary, nullable=True),
     Column("create_time", UtcDateTime, nullable=False),
     Column("move_time", UtcDateTime, nullable=False),
+    Index("batch_by_receiver_id", "agency", "receiver_id", unique=True),
     Index("batch_by_agency", "agency", "state", "create_time"),
     Index("batch_by_state", "state", "create_time", "batch_id"),
     Index("batch_by_time", "create_time", "batch_id"),
@@ -110,15 +113,14 @@ _DROP = Prepared(
 class BatchRows(Tx):
     """What a transaction reads and writes of batches."""
 
-    async def find_batch(self, batch_id: str) -> Batch | None:
+    async def find_batch(self, agency: str, receiver_id: str) -> Batch | None:
         """Read and lock, None where there is none."""
-        found = await self.connection.execute(select(batch).where(batch.c.batch_id == batch_id).with_for_update())
-        row = found.mappings().one_or_none()
-        return None if row is None else _batch_from(row)
+        return _batch_or_none(await self.connection.execute(_named(agency, receiver_id).with_for_update()))
 
     async def batch(self, batch_id: str, *, agency: str) -> Batch:
         """Read and lock an agency's own. Raises BatchNotFound."""
-        found = await self.find_batch(batch_id)
+        query = select(batch).where(batch.c.batch_id == batch_id).with_for_update()
+        found = _batch_or_none(await self.connection.execute(query))
         if found is None or found.agency != agency:
             raise BatchNotFound("There is no such batch of this agency.")
         return found
@@ -185,12 +187,10 @@ class BatchRows(Tx):
 class BatchReads(Store[Any]):
     """What is read of batches outside a transaction."""
 
-    async def read_batch(self, batch_id: str) -> Batch | None:
+    async def read_batch(self, agency: str, receiver_id: str) -> Batch | None:
         """Read, None where there is none."""
         async with self.reading() as connection:
-            found = await connection.execute(select(batch).where(batch.c.batch_id == batch_id))
-        row = found.mappings().one_or_none()
-        return None if row is None else _batch_from(row)
+            return _batch_or_none(await connection.execute(_named(agency, receiver_id)))
 
     async def kept_sizes(self, batch_id: str) -> Sequence[tuple[int, int]]:
         """Give end and bytes of each kept part."""
@@ -216,7 +216,7 @@ class BatchReads(Store[Any]):
             if value:
                 query = query.where(column == str(value))
         if page_token:
-            time, last = older(page_token)
+            time, last = moment_after(page_token)
             query = query.where(
                 or_(batch.c.create_time < time, and_(batch.c.create_time == time, batch.c.batch_id < last))
             )
@@ -228,22 +228,20 @@ class BatchReads(Store[Any]):
         return Page(page, encode_token(time=page[-1].create_time.isoformat(), id=page[-1].batch_id))
 
 
-def older(page_token: str) -> tuple[datetime, str]:
-    """Read the moment and the id that a page goes on after. Raises PageTokenInvalid."""
-    token = decode_token(page_token)
-    try:
-        moment, last = datetime.fromisoformat(str(token["time"])), str(token["id"])
-    except (KeyError, ValueError) as broken:
-        raise PageTokenInvalid("The page token is not one of ours.") from broken
-    if moment.tzinfo is None:
-        raise PageTokenInvalid("The page token is not one of ours.")
-    return moment, last
+def _named(agency: str, receiver_id: str) -> Select[Any]:
+    return select(batch).where(batch.c.agency == agency, batch.c.receiver_id == receiver_id)
+
+
+def _batch_or_none(found: Result[Any]) -> Batch | None:
+    row = found.mappings().one_or_none()
+    return None if row is None else _batch_from(row)
 
 
 def _batch_row(given: Batch) -> dict[str, Any]:
     reported = given.reported
     return {
         "batch_id": given.batch_id,
+        "receiver_id": given.receiver_id,
         "agency": given.agency,
         "resource": given.resource,
         "purpose": given.purpose,
@@ -264,7 +262,17 @@ def _batch_row(given: Batch) -> dict[str, Any]:
 
 
 def _batch_from(row: Mapping[Any, Any]) -> Batch:
-    same = ("batch_id", "agency", "resource", "purpose", "case_id", "stream_id", "create_time", "move_time")
+    same = (
+        "batch_id",
+        "receiver_id",
+        "agency",
+        "resource",
+        "purpose",
+        "case_id",
+        "stream_id",
+        "create_time",
+        "move_time",
+    )
     counts = ("position", "received", "answered", "digest")
     reported = None
     if row["reported_rows"] is not None:

@@ -33,8 +33,8 @@ from services.exchange.domain.words import INDEX_VERSION, index_terms
 from services.exchange.store import rows
 from services.exchange.store.rows import Row
 from services.exchange.store.tables import metadata, resource
-from services.kit.errors import PageTokenInvalid, VersionConflict
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.errors import VersionConflict
+from services.kit.paging import Page, encode_token, number_after, text_after
 from services.kit.store import Json, Store, Tx, UtcDateTime
 
 resource_version = Table(
@@ -193,8 +193,8 @@ class CatalogueReads(Store[Any]):
     async def list_resources(self, *, page_size: int, page_token: str) -> Page[Resource]:
         """Give resources by code."""
         query = select(resource).order_by(resource.c.code).limit(page_size + 1)
-        if after := decode_token(page_token).get("code"):
-            query = query.where(resource.c.code > str(after))
+        if after := text_after(page_token, "code"):
+            query = query.where(resource.c.code > after)
         async with self.reading() as connection:
             found = (await connection.execute(query)).mappings().all()
         page = tuple(rows.resource_from(row, self.keyring) for row in found[:page_size])
@@ -213,7 +213,7 @@ class CatalogueReads(Store[Any]):
 
     async def list_versions(self, code: str, *, page_size: int, page_token: str) -> Page[Version]:
         """Give versions, newest first; the first page begins with the present one. Raises ResourceNotFound."""
-        below = _revision(page_token)
+        below = number_after(page_token, "revision")
         now = select(*(resource.c[name] for name in _HISTORY)).where(resource.c.code == code)
         earlier = select(*(resource_version.c[name] for name in _HISTORY)).where(resource_version.c.code == code)
         if below is not None:
@@ -248,13 +248,3 @@ def _one(row: Row | None) -> Row:
 def _version(row: Row) -> Version:
     described = rows.described_from(row, ConnectorSettings())
     return Version(described, row["update_time"], By(row["changed_by"], row["change_id"]))
-
-
-def _revision(page_token: str) -> int | None:
-    token = decode_token(page_token)
-    if not token:
-        return None
-    below = token.get("revision")
-    if not isinstance(below, int):
-        raise PageTokenInvalid("The page token is not one of ours.")
-    return below

@@ -15,8 +15,7 @@ from services.exchange.store import rows
 from services.exchange.store.grants import grant_from, quota_count, sharing_grant
 from services.exchange.store.rows import Row
 from services.exchange.store.tables import metadata
-from services.kit.errors import PageTokenInvalid
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.paging import Page, encode_token, moment_after
 from services.kit.store import Json, Store, Tx, UtcDateTime
 
 resource_change = Table(
@@ -204,7 +203,7 @@ class ChangeReads(Store[Any]):
     async def _newest(self, query: Any, moment: Any, page_size: int, page_token: str) -> tuple[Sequence[Row], str]:
         change_id = moment.table.c.change_id
         if page_token:
-            last, id = _place(page_token)
+            last, id = moment_after(page_token)
             query = query.where(or_(moment < last, and_(moment == last, change_id < id)))
         async with self.reading() as connection:
             ordered = query.order_by(moment.desc(), change_id.desc()).limit(page_size + 1)
@@ -213,18 +212,6 @@ class ChangeReads(Store[Any]):
         if len(found) <= page_size:
             return page, ""
         return page, encode_token(time=page[-1][moment.name].isoformat(), id=page[-1]["change_id"])
-
-
-def _place(page_token: str) -> tuple[datetime, str]:
-    token = decode_token(page_token)
-    try:
-        moment = datetime.fromisoformat(str(token["time"]))
-        id = str(token["id"])
-    except (KeyError, ValueError) as broken:
-        raise PageTokenInvalid("The page token is not one of ours.") from broken
-    if moment.tzinfo is None:
-        raise PageTokenInvalid("The page token is not one of ours.")
-    return moment, id
 
 
 def _change_row(change: Change) -> dict[str, Any]:

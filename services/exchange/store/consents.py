@@ -9,9 +9,8 @@ from sqlalchemy import Column, Index, String, Table, and_, delete, func, or_, se
 
 from services.exchange.domain.consents import Consent, ConsentNotFound
 from services.exchange.domain.previews import Preview, PreviewNotFound, PreviewState
-from services.exchange.store.batches import older
 from services.exchange.store.tables import metadata
-from services.kit.paging import Page, encode_token
+from services.kit.paging import Page, encode_token, moment_after
 from services.kit.store import Json, Store, Tx, UtcDateTime
 
 _CONSENTS_MAX = 1_000
@@ -163,7 +162,7 @@ class ConsentReads(Store[Any]):
     ) -> tuple[Sequence[Mapping[Any, Any]], str]:
         time, key = columns
         if page_token:
-            moment, last = older(page_token)
+            moment, last = moment_after(page_token)
             query = query.where(or_(time < moment, and_(time == moment, key < last)))
         async with self.reading() as connection:
             found = await connection.execute(query.order_by(time.desc(), key.desc()).limit(page_size + 1))

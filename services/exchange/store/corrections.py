@@ -4,7 +4,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -47,8 +47,7 @@ from services.exchange.service.corrections.ports import (
 )
 from services.exchange.store.tables import metadata
 from services.kit.crypto import Keyring
-from services.kit.errors import PageTokenInvalid
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.paging import Page, decode_token, encode_token, moment_after
 from services.kit.store import Store, Tx, UtcDateTime
 
 _OPEN = text("state = 'open'")
@@ -290,7 +289,7 @@ def _due_recall(row: Mapping[Any, Any]) -> DueRecall:
 
 
 def _older(token: str) -> ColumnElement[bool]:
-    moment, id = _place(token)
+    moment, id = moment_after(token)
     return or_(
         correction.c.open_time < moment,
         and_(correction.c.open_time == moment, correction.c.correction_id < id),
@@ -298,7 +297,7 @@ def _older(token: str) -> ColumnElement[bool]:
 
 
 def _newer(token: str) -> ColumnElement[bool]:
-    moment, id = _place(token)
+    moment, id = moment_after(token)
     agency = str(decode_token(token).get("agency", ""))
     return or_(
         recall.c.tell_time > moment,
@@ -307,14 +306,6 @@ def _newer(token: str) -> ColumnElement[bool]:
             or_(recall.c.correction_id > id, and_(recall.c.correction_id == id, recall.c.agency > agency)),
         ),
     )
-
-
-def _place(token: str) -> tuple[datetime, str]:
-    values = decode_token(token)
-    try:
-        return datetime.fromisoformat(str(values["time"])).astimezone(UTC), str(values["id"])
-    except (KeyError, ValueError, OverflowError) as error:
-        raise PageTokenInvalid("The page token is not one of ours.") from error
 
 
 def correction_row(one: Correction, keyring: Keyring, now: datetime) -> dict[str, Any]:

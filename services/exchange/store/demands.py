@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of demands."""
 
-from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Column, Index, String, Table, and_, or_, select, update
@@ -10,8 +9,7 @@ from services.exchange.domain.demand import Demand, DemandState
 from services.exchange.domain.refusals import DemandNotFound
 from services.exchange.store.rows import Row
 from services.exchange.store.tables import metadata
-from services.kit.errors import PageTokenInvalid
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.paging import Page, encode_token, moment_after
 from services.kit.store import Json, Store, Tx, UtcDateTime
 
 demand = Table(
@@ -79,7 +77,7 @@ class DemandReads(Store[Any]):
         wanted = {"requester": requester, "provider": provider, "state": state.value if state else ""}
         query = query.where(*(demand.c[name] == value for name, value in wanted.items() if value))
         if page_token:
-            moment, last = _place(page_token)
+            moment, last = moment_after(page_token)
             same = and_(demand.c.file_time == moment, demand.c.demand_id < last)
             query = query.where(or_(demand.c.file_time < moment, same))
         async with self.reading() as connection:
@@ -98,15 +96,3 @@ def _row(given: Demand) -> dict[str, Any]:
 def _demand_from(row: Row) -> Demand:
     said = {name: row[name] for name in _SAME}
     return Demand(fields=tuple(row["fields"]), state=DemandState(row["state"]), **said)
-
-
-def _place(page_token: str) -> tuple[datetime, str]:
-    token = decode_token(page_token)
-    try:
-        moment = datetime.fromisoformat(str(token["time"]))
-        id = str(token["id"])
-    except (KeyError, ValueError) as broken:
-        raise PageTokenInvalid("The page token is not one of ours.") from broken
-    if moment.tzinfo is None:
-        raise PageTokenInvalid("The page token is not one of ours.")
-    return moment, id

@@ -28,7 +28,7 @@ from services.exchange.domain.refusals import FileDropNotFound, ProviderAnswerIn
 from services.exchange.store.rows import Row
 from services.exchange.store.tables import metadata
 from services.kit.crypto import Keyring
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.paging import Page, encode_token, number_after
 from services.kit.store import Json, Store, Tx, UtcDateTime
 
 file_drop = Table(
@@ -182,8 +182,8 @@ class DropReads(Store[Any]):
     async def list_drops(self, resource: str, *, page_size: int, page_token: str) -> Page[Drop]:
         """Give the drops of a resource, newest first."""
         query = select(file_drop).where(file_drop.c.resource == resource)
-        if (before := decode_token(page_token).get("version")) is not None:
-            query = query.where(file_drop.c.version < int(before))
+        if (before := number_after(page_token, "version")) is not None:
+            query = query.where(file_drop.c.version < before)
         async with self.reading() as connection:
             found = await connection.execute(query.order_by(file_drop.c.version.desc()).limit(page_size + 1))
             drops = [_drop_from(row) for row in found.mappings()]
@@ -201,8 +201,8 @@ class DropReads(Store[Any]):
     async def list_rejects(self, drop_id: str, *, page_size: int, page_token: str) -> Page[Reject]:
         """Give rows that were set apart, by line."""
         query = select(drop_reject).where(drop_reject.c.drop_id == drop_id)
-        if (after := decode_token(page_token).get("line")) is not None:
-            query = query.where(drop_reject.c.line > int(after))
+        if (after := number_after(page_token, "line")) is not None:
+            query = query.where(drop_reject.c.line > after)
         async with self.reading() as connection:
             found = await connection.execute(query.order_by(drop_reject.c.line).limit(page_size + 1))
             rejects = [Reject(row["line"], row["field"], Reason(row["reason"])) for row in found.mappings()]

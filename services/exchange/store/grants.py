@@ -29,8 +29,7 @@ from services.exchange.service.ports import Touched
 from services.exchange.store.rows import Row
 from services.exchange.store.tables import metadata, resource
 from services.exchange.store.terms import terms_from, terms_plain
-from services.kit.errors import PageTokenInvalid
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.paging import Page, encode_token, moment_after
 from services.kit.store import Json, Store, Tx, UtcDateTime
 
 sharing_grant = Table(
@@ -230,14 +229,7 @@ def grant_row(grant: Grant, request_id: str) -> dict[str, Any]:
 
 
 def _older(page_token: str) -> ColumnElement[bool]:
-    token = decode_token(page_token)
-    try:
-        moment = datetime.fromisoformat(str(token["time"]))
-        last = str(token["id"])
-    except (KeyError, ValueError) as broken:
-        raise PageTokenInvalid("The page token is not one of ours.") from broken
-    if moment.tzinfo is None:
-        raise PageTokenInvalid("The page token is not one of ours.")
+    moment, last = moment_after(page_token)
     return or_(
         sharing_grant.c.create_time < moment,
         and_(sharing_grant.c.create_time == moment, sharing_grant.c.grant_id < last),

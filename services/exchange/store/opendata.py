@@ -36,7 +36,7 @@ from services.exchange.domain.opendata.release import (
 from services.exchange.domain.opendata.written import dataset_of, plain_of, plain_source, source_of
 from services.exchange.store.tables import metadata
 from services.kit.crypto import Keyring
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.paging import Page, encode_token, number_after, text_after
 from services.kit.store import Json, Store, Tx, UtcDateTime
 
 open_dataset = Table(
@@ -212,8 +212,8 @@ class OpenDataReads(Store[Any]):
         query = select(open_dataset).order_by(open_dataset.c.dataset).limit(page_size + 1)
         if not closed:
             query = query.where(open_dataset.c.open)
-        if after := decode_token(page_token).get("dataset"):
-            query = query.where(open_dataset.c.dataset > str(after))
+        if after := text_after(page_token, "dataset"):
+            query = query.where(open_dataset.c.dataset > after)
         async with self.reading() as connection:
             found = (await connection.execute(query)).mappings().all()
         page = tuple(_dataset(row, self.keyring) for row in found[:page_size])
@@ -237,8 +237,7 @@ class OpenDataReads(Store[Any]):
         """Give releases, newest first."""
         query = select(open_release).where(open_release.c.dataset == dataset)
         query = query.order_by(open_release.c.version.desc()).limit(page_size + 1)
-        before = decode_token(page_token).get("version")
-        if isinstance(before, int):
+        if (before := number_after(page_token, "version")) is not None:
             query = query.where(open_release.c.version < before)
         async with self.reading() as connection:
             found = (await connection.execute(query)).mappings().all()

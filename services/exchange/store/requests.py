@@ -10,10 +10,9 @@ from sqlalchemy import Boolean, Column, Index, LargeBinary, String, Table, and_,
 
 from services.exchange.domain.inquiry import Subject, SubjectKind
 from services.exchange.domain.requests import Answer, DataRequest, DataRequestNotFound, RequestState
-from services.exchange.store.batches import older
 from services.exchange.store.tables import metadata
 from services.kit.crypto import Keyring
-from services.kit.paging import Page, encode_token
+from services.kit.paging import Page, encode_token, moment_after
 from services.kit.store import Json, Store, Tx, UtcDateTime
 
 data_request = Table(
@@ -117,7 +116,7 @@ class RequestReads(Store[Any]):
         if state is not None:
             query = query.where(data_request.c.state == state.value)
         if page_token:
-            moment, last = older(page_token)
+            moment, last = moment_after(page_token)
             query = query.where(or_(time < moment, and_(time == moment, key < last)))
         async with self.reading() as connection:
             found = await connection.execute(query.order_by(time.desc(), key.desc()).limit(page_size + 1))

@@ -25,10 +25,9 @@ from sqlalchemy import (
 
 from services.exchange.domain.inquiry import Subject, SubjectKind
 from services.exchange.domain.subscriptions import Change, Log, Subscription, SubscriptionNotFound
-from services.exchange.store.batches import older
 from services.exchange.store.tables import metadata
 from services.kit.crypto import Keyring
-from services.kit.paging import Page, encode_token
+from services.kit.paging import Page, encode_token, moment_after
 from services.kit.store import Json, Store, Tx, UtcDateTime
 
 SUBJECT_CHARACTERS = 80
@@ -213,7 +212,7 @@ class SubscriptionReads(Store[Any]):
         if agency:
             query = query.where(subscription.c.agency == agency)
         if page_token:
-            moment, last = older(page_token)
+            moment, last = moment_after(page_token)
             query = query.where(or_(time < moment, and_(time == moment, key < last)))
         async with self.reading() as connection:
             found = await connection.execute(query.order_by(time.desc(), key.desc()).limit(page_size + 1))

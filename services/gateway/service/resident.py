@@ -4,7 +4,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from services.gateway.domain.case import fold
 from services.gateway.domain.refusals import CaseNotFound, SandboxOff
@@ -33,8 +33,8 @@ from services.gateway.service.views import (
     TokenView,
 )
 from services.kit.caller import CallerKind, current_caller
-from services.kit.errors import PageTokenInvalid, Unavailable
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.errors import Unavailable
+from services.kit.paging import Page, encode_token, moment_after
 
 PAGE_DEFAULT = 50
 PAGE_MAX = 200
@@ -264,10 +264,4 @@ def _page_size(asked: int) -> int:
 
 
 def _before(page_token: str) -> tuple[datetime, str] | None:
-    values = decode_token(page_token)
-    if not values:
-        return None
-    try:
-        return datetime.fromisoformat(str(values["created"])).astimezone(UTC), str(values["case_id"])
-    except (KeyError, ValueError, OverflowError) as error:
-        raise PageTokenInvalid("The page token is not one of ours.") from error
+    return moment_after(page_token, time="created", key="case_id") if page_token else None

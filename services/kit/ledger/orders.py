@@ -19,7 +19,7 @@ from services.kit.errors import NotFound, Refusal, RequestIdReused, RequestInval
 from services.kit.ids import derived_id
 from services.kit.ledger.access import Access, Withheld
 from services.kit.ledger.rows import Book, Writing
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.paging import LONG_MAX, Page, encode_token, number_after
 
 PAGE_SIZE: Final = 20
 DAYS_MAX: Final = 366
@@ -195,8 +195,8 @@ class Orders:
         query = select(self._table).order_by(self._table.c.id.desc()).limit(size + 1)
         if caller.kind is CallerKind.CLERK:
             query = query.where(self._table.c.agency == caller.agency)
-        if before := decode_token(token).get("before"):
-            query = query.where(self._table.c.id < int(before))
+        if (before := number_after(token, "before", most=LONG_MAX)) is not None:
+            query = query.where(self._table.c.id < before)
         async with self._book.reading() as connection:
             rows = (await connection.execute(query)).all()
         more = len(rows) > size

@@ -18,7 +18,7 @@ from services.kit.ledger.heads import Heads
 from services.kit.ledger.keys import Keys
 from services.kit.ledger.orders import Order, Orders, by_or_for
 from services.kit.ledger.rows import Book, Rows
-from services.kit.paging import decode_token, encode_token
+from services.kit.paging import LONG_MAX, encode_token, number_after
 
 PAGE_SIZE: Final = 50
 PAGE_SIZE_MAX: Final = 200
@@ -88,13 +88,11 @@ class OwnLeaves:
     async def page(self, subject_id: str, narrow: Narrow | None = None, page_size: int = 0, token: str = "") -> OwnPage:
         """Leaves about one person, newest first. A page of a filtered list may be empty and have a next one."""
         size = min(page_size or PAGE_SIZE, PAGE_SIZE_MAX)
-        before = decode_token(token).get("before") if token else None
+        before = number_after(token, "before", most=LONG_MAX)
         names = self._keys.names(subject_id)
         async with self._book.reading() as connection:
             about = _About(names, await self._orders.in_force(connection, names))
-            shown, below = await self._wanted(
-                connection, about, narrow or Narrow(), size, int(before) if before is not None else None
-            )
+            shown, below = await self._wanted(connection, about, narrow or Narrow(), size, before)
             total = await self._rows.count_of(connection, names)
             hidden = await self._hidden(connection, about) if about.orders else 0
         rows = tuple(await self._proven(shown)) if shown else ()

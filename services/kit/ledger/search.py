@@ -21,7 +21,7 @@ from services.kit.errors import RequestInvalid, Violation
 from services.kit.ledger.access import Access, Leaf, Receipt, canonical, rfc3339
 from services.kit.ledger.keys import Keys
 from services.kit.ledger.rows import Book, Rows
-from services.kit.paging import decode_token, encode_token
+from services.kit.paging import LONG_MAX, encode_token, number_after
 
 if TYPE_CHECKING:
     from services.kit.ledger.ledger import Ledger
@@ -142,7 +142,9 @@ class Searches:
             case_id=search.case_id,
         )
         async with self._ledger.account(access) as account:
-            leaves, below = await self._found(search, page_size or PAGE_SIZE, decode_token(token).get("below"))
+            leaves, below = await self._found(
+                search, page_size or PAGE_SIZE, number_after(token, "below", most=LONG_MAX)
+            )
             receipt = await account.answered()
         return Found(tuple(leaves), encode_token(below=below) if below else "", receipt)
 
@@ -160,10 +162,11 @@ class Searches:
                 insert = tx.insert(self._table).values(block=block, **row)
                 await tx.connection.execute(insert.on_conflict_do_nothing())
 
-    async def _found(self, search: Search, size: int, below: str | int | None) -> tuple[list[Leaf], int]:
+    async def _found(self, search: Search, size: int, below: int | None) -> tuple[list[Leaf], int]:
         test = _Test(search, self._keys.names(search.subject_id) if search.subject_id else ())
         async with self._book.reading() as connection:
-            at = int(below) if below is not None else (await self._rows.frontier(connection)).size
+            size_now = (await self._rows.frontier(connection)).size
+            at = size_now if below is None else min(below, size_now)
             if test.names or test.case_id:
                 return await self._through_index(connection, test, size, at)
             floor = await self._rows.archived_below(connection) // BLOCK

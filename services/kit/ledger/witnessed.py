@@ -22,7 +22,7 @@ from services.kit.ledger.statements import (
     evidence_id,
     open_statement,
 )
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.paging import LONG_MAX, Page, encode_token, number_after
 
 PAGE_SIZE: Final = 20
 EVIDENCE_MAX: Final = 200
@@ -101,8 +101,8 @@ class Witnessed:
         size = page_size or PAGE_SIZE
         table = self._book.tables.ledger_fork
         query = select(table.c.id, table.c.jws).order_by(table.c.id.desc()).limit(size + 1)
-        if before := decode_token(token).get("before"):
-            query = query.where(table.c.id < int(before))
+        if (before := number_after(token, "before", most=LONG_MAX)) is not None:
+            query = query.where(table.c.id < before)
         async with self._book.reading() as connection:
             rows = (await connection.execute(query)).all()
         found = tuple(evidence_to_wire(row.jws, open_statement(row.jws, FORK_TYPE)) for row in rows[:size])

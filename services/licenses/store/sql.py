@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Select, select, tuple_, update
 
-from services.kit.errors import PageTokenInvalid, VersionConflict
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.errors import VersionConflict
+from services.kit.paging import Page, encode_token, moment_after
 from services.kit.store import Store, Tx
 from services.licenses.domain.identifier import LicenseIdentifier
 from services.licenses.domain.license import License, LicenseState
@@ -182,12 +182,4 @@ def read_token(token: str) -> tuple[datetime, str]:
     Raises:
         PageTokenInvalid: The token is not one of ours.
     """
-    values = decode_token(token)
-    try:
-        moment = datetime.fromisoformat(str(values["time"]))
-        license_id = str(values["after"])
-    except (KeyError, ValueError) as error:
-        raise PageTokenInvalid("The page token is not one of ours.") from error
-    if moment.tzinfo is None:
-        raise PageTokenInvalid("The page token is not one of ours.")
-    return moment, license_id
+    return moment_after(token, key="after")

@@ -16,7 +16,7 @@ from services.exchange.domain.inquiry import Inquiry
 from services.exchange.domain.refusals import ProviderUnavailable
 from services.exchange.domain.terms import PLAIN, Method, Terms
 from services.exchange.service import batches
-from services.exchange.service.batches import ReconcileBatch
+from services.exchange.service.batches import OpenBatch, ReconcileBatch
 from services.exchange.service.consents import WithdrawConsent
 from services.exchange.service.grants import RevokeGrant
 from services.kit.caller import Caller, CallerKind
@@ -109,7 +109,7 @@ async def test_a_difference_stays_on_the_operators_list(world: CallsWorld) -> No
         state=BatchState.DIFFERING, resource="", page_size=10, page_token="", caller=OPERATOR
     )
     (batch,) = listed.rows
-    assert (batch.batch_id, batch.counted, batch.reported) == (receiver.batch_id, receiver.report, wrong.report)
+    assert (batch.receiver_id, batch.counted, batch.reported) == (receiver.batch_id, receiver.report, wrong.report)
 
 
 async def test_a_batch_is_reconciled_only_by_its_receiver_and_once_closed(world: CallsWorld) -> None:
@@ -133,6 +133,17 @@ async def test_what_was_sent_and_never_held_comes_again_without_asking_anybody(w
     await receiver.close()
     async with world.store.reading() as connection:
         assert (await connection.exec_driver_sql("SELECT count(*) FROM batch_part")).scalar() == 0
+
+
+async def test_a_batch_is_named_by_its_receiver_and_by_nobody_else(world: CallsWorld) -> None:
+    other = Caller(HOSPITAL_CALLER.kind, POLICE, frozenset({"exchange.query"}), agency=POLICE)
+    await world.granted(grantee=POLICE)
+    taken = Receiver(world)
+    theirs = await world.batches.open(OpenBatch(taken.batch_id, HOUSEHOLD, "birth", "990100/x/1", (), 0), other)
+    mine = await taken.open()
+    assert (mine.agency, theirs.batch.agency) == (HOSPITAL_CALLER.agency, POLICE)
+    assert mine.receiver_id == theirs.batch.receiver_id
+    assert mine.batch_id != theirs.batch.batch_id
 
 
 async def test_a_newer_stream_takes_the_batch_over(world: CallsWorld) -> None:

@@ -117,6 +117,39 @@ async def test_a_changed_resource_gets_a_new_adapter_and_the_old_one_closes_afte
     assert world.provider.closed == 2
 
 
+async def test_no_more_adapters_are_held_than_the_bound_and_none_is_closed_under_a_question() -> None:
+    world = World(limits=Limits(adapters_max=2))
+    with world.hung() as released:
+        slow = asyncio.create_task(world.providers.ask(household(code="a"), replace(INQUIRY, timeout_seconds=5)))
+        await asyncio.sleep(0)
+        world.provider.answer = None
+        for code in ("b", "c", "d", "d", "c", "e"):
+            await world.providers.ask(household(code=code), INQUIRY)
+            assert len(world.providers.held) <= 2
+        assert world.providers.held == ("c", "e")
+        assert world.provider.closed == 2  # b and d; a has a question under way
+        released.set()
+        assert await slow == FOUND
+    assert world.provider.closed == 3
+    await world.providers.close()
+    assert world.provider.closed == 5
+
+
+async def test_a_resource_that_was_withdrawn_holds_no_adapter() -> None:
+    world = World()
+    await world.providers.ask(household(), INQUIRY)
+    await world.providers.let_go(HOUSEHOLD)
+    assert (world.providers.held, world.provider.closed) == ((), 1)
+    with world.hung() as released:
+        slow = asyncio.create_task(world.providers.ask(household(), replace(INQUIRY, timeout_seconds=5)))
+        await asyncio.sleep(0)
+        await world.providers.let_go(HOUSEHOLD)
+        assert world.provider.closed == 1
+        released.set()
+        assert await slow == FOUND
+    assert world.provider.closed == 2
+
+
 async def used(quotas: Quotas, quota: int) -> int:
     calls = 0
     while True:

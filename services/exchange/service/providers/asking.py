@@ -21,12 +21,13 @@ Values = dict[str, Scalar]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds per provider, and of the answers kept for all."""
+    """Bounds per provider, and of the answers kept and the adapters held open for all."""
 
     in_flight_max: int = 256
     failures_max: int = 5
     open_seconds: float = 10.0
     kept_bytes_max: int = 32 * 1024 * 1024
+    adapters_max: int = 500
 
 
 @dataclass(slots=True)
@@ -41,13 +42,13 @@ class _Line:
 
 @dataclass(slots=True)
 class _Held:
-    """An open adapter, closed once it is replaced and nobody uses it."""
+    """An open adapter, closed once it is let go of and nobody uses it."""
 
     adapter: Adapter
     provider: str
     revision: int
     users: int = 0
-    replaced: bool = False
+    let_go: bool = False
 
 
 class Providers:
@@ -60,7 +61,7 @@ class Providers:
         self._terms = terms
         self._kept = KeptAnswers(bytes_max=limits.kept_bytes_max, monotonic=monotonic)
         self._lines: dict[str, _Line] = {}
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, _Held] = {}  # the one asked longest ago first
         self._paces: dict[str, Pace] = {}
         self._losers: set[asyncio.Task[Values | None]] = set()
 
@@ -78,6 +79,12 @@ class Providers:
         """Give no answer of this resource again that was kept: something in it was corrected or changed."""
         self._kept.forget(resource)
 
+    async def let_go(self, resource: str) -> None:
+        """Hold no adapter of this resource any more: it was changed or withdrawn. Questions under way are answered."""
+        self._paces.pop(resource, None)
+        for each in self._released(resource):
+            await each.adapter.close()
+
     def tallies(self) -> dict[str, Tally]:
         """Give and begin anew what was counted, by provider."""
         found = {provider: line.tally for provider, line in self._lines.items()}
@@ -89,6 +96,11 @@ class Providers:
         """Whether the provider is left alone for now because it kept failing."""
         line = self._lines.get(provider)
         return line is not None and line.breaker.open_until > 0.0
+
+    @property
+    def held(self) -> Sequence[str]:
+        """The resources with an open adapter, the one asked longest ago first."""
+        return tuple(self._held)
 
     def in_use(self) -> Sequence[tuple[str, Adapter]]:
         """Give an open adapter of every provider that was asked here."""
@@ -140,9 +152,9 @@ class Providers:
             return await _first_answer(first, tries)
         finally:
             for each in tries:
-                self._let_go(each)
+                self._give_up(each)
 
-    def _let_go(self, task: "asyncio.Task[Values | None]") -> None:
+    def _give_up(self, task: "asyncio.Task[Values | None]") -> None:
         """Nobody waits for it any more: it ends when its adapter lets it."""
         if not task.done():
             self._losers.add(task)
@@ -186,7 +198,7 @@ class Providers:
             line.in_flight -= 1
             held.users -= 1
             line.breaker = self._after(line.breaker, answered)
-            if held.replaced and not held.users:
+            if held.let_go and not held.users:
                 idle.append(held)
             for each in idle:
                 await each.adapter.close()
@@ -219,13 +231,22 @@ class Providers:
         """Give the adapter of the resource as it is now, and those to close; one in use is closed by its last user."""
         before = self._held.get(resource.code)
         if before is not None and before.revision == resource.revision:
+            self._held[resource.code] = self._held.pop(resource.code)
             return before, []
         adapter = self._adapters[resource.adapter](resource)
+        idle = self._released(resource.code)
+        if len(self._held) >= self._limits.adapters_max:
+            idle += self._released(next(iter(self._held)))
         held = self._held[resource.code] = _Held(adapter, resource.provider, resource.revision)
-        if before is None:
-            return held, []
-        before.replaced = True
-        return held, [] if before.users else [before]
+        return held, idle
+
+    def _released(self, code: str) -> list[_Held]:
+        """Let go of an adapter; give it where nobody uses it and it is to be closed now."""
+        held = self._held.pop(code, None)
+        if held is None:
+            return []
+        held.let_go = True
+        return [] if held.users else [held]
 
 
 def _wants_another(first: "asyncio.Task[Values | None]") -> bool:

@@ -18,7 +18,7 @@ from services.kit.calendar import CHINA
 from services.kit.caller import Caller
 from services.kit.clock import Clock
 from services.kit.errors import Unavailable
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.paging import Page, encode_token, text_after
 
 PAGE_SIZE, DAYS = 50, 7
 DAYS_KEPT = timedelta(days=400)
@@ -69,7 +69,7 @@ class ProviderWatch:
         """Tell of every provider of the catalogue, by code, with the present day."""
         caller.must("exchange.read")
         size = page_size or PAGE_SIZE
-        after = str(decode_token(page_token).get("provider", ""))
+        after = text_after(page_token, "provider")
         codes = await self._store.providers_after(after, limit=size + 1)
         page = tuple(await self._told(codes[:size], days=1))
         return Page(page, encode_token(provider=codes[size - 1]) if len(codes) > size else "")
