@@ -37,6 +37,7 @@ KINDS = {
     StepKind.FETCH: gateway_pb2.STEP_KIND_FETCH,
     StepKind.LICENSE: gateway_pb2.STEP_KIND_LICENSE,
     StepKind.TASK: gateway_pb2.STEP_KIND_TASK,
+    StepKind.PAY: gateway_pb2.STEP_KIND_PAY,
 }
 
 

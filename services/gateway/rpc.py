@@ -26,6 +26,7 @@ _KINDS = {
     StepKind.FETCH: gateway_pb2.STEP_KIND_FETCH,
     StepKind.LICENSE: gateway_pb2.STEP_KIND_LICENSE,
     StepKind.TASK: gateway_pb2.STEP_KIND_TASK,
+    StepKind.PAY: gateway_pb2.STEP_KIND_PAY,
 }
 
 
@@ -107,6 +108,7 @@ def _step_to_wire(step: OpenStep) -> gateway_pb2.StepInput:
         agency=step.agency,
         applicant_id=step.applicant_id,
         input=to_struct(step.input),
+        undoes=step.undoes,
     )
 
 

@@ -15,6 +15,7 @@ from services.kit.text import Text
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 MOTHER = "0d1c2b3a-0000-4000-8000-000000000002"
+FATHER = "0d1c2b3a-0000-4000-8000-000000000003"
 CASE = "7c9d4c1a-0000-4000-8000-000000000001"
 HEALTH = "11990100000001011X"
 HOSPITAL = "1299010000000102XJ"
@@ -30,20 +31,24 @@ TITLE = {"zh": "题", "en": "Title"}
 
 def step(step_id: str, kind: str = "task", **more: Any) -> dict[str, Any]:
     """One step of a definition, with what its kind must have."""
-    made: dict[str, Any] = {"id": step_id, "kind": kind, "title": TITLE}
-    if kind in {"verify", "fetch", "license", "task"}:
-        made["agency"] = "hospital"
-    if kind == "verify":
-        made["input"] = {"subject_id": "applicant.id"}
-    if kind == "fetch":
-        made |= {"resource": "307001/000001", "fields": ["status"], "input": {"subject_id": "applicant.id"}}
-    if kind == "license":
-        made |= {"license_type": "1" * 21, "input": {"holder_id": "applicant.id"}}
-    if kind == "decide":
-        made["rules"] = [{"test": "true", "reason": "NEVER", "message": TITLE}]
-    if kind == "notify":
-        made["message"] = TITLE
-    return made | more
+    needed: dict[str, dict[str, Any]] = {
+        "verify": {"agency": "hospital", "input": {"subject_id": "applicant.id"}},
+        "fetch": {
+            "agency": "hospital",
+            "resource": "307001/000001",
+            "fields": ["status"],
+            "input": {"subject_id": "applicant.id"},
+        },
+        "license": {"agency": "hospital", "license_type": "1" * 21, "input": {"holder_id": "applicant.id"}},
+        "task": {"agency": "hospital"},
+        "pay": {"agency": "hospital", "amount": "100"},
+        "wait": {} if {"duration", "until"} & set(more) else {"signal": step_id, "agency": "hospital"},
+        "sub_case": {"matter": "other"},
+        "sign": {"signer": f"'{FATHER}'"},
+        "decide": {"rules": [{"test": "true", "reason": "NEVER", "message": TITLE}]},
+        "notify": {"message": TITLE},
+    }
+    return {"id": step_id, "kind": kind, "title": TITLE, **needed.get(kind, {}), **more}
 
 
 def field(name: str, kind: str = "text", **more: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from services.gateway.service.bell import Bell
 from services.gateway.service.corrections import CorrectionSummary, CorrectionView, DisputeValue, RecallDesk
 from services.gateway.service.drafts import Drafts
 from services.gateway.service.engine import Engine
+from services.gateway.service.operating import OperatorDesk
 from services.gateway.service.ports import GatewayStore, OwnPerson, Question, SourceAnswer
 from services.gateway.service.prefill import Prefiller
 from services.gateway.service.resident import Sources
@@ -170,6 +171,7 @@ class World:
         sources = Sources(self.identity, NoLicenses(), NoLedgers(), NoCorrections(), ConsentsFake())
         self.service = GatewayService(self.engine, drafts, sources, poll_seconds=self.poll_seconds, sandbox=True)
         self.steps = StepDesk(self.engine, self.exchange)
+        self.operators = OperatorDesk(self.engine)
         self.recalls = RecallDesk(self.engine)
         self.tasks = TaskDesk(self.engine, lease_seconds=self.lease_seconds, poll_seconds=self.poll_seconds)
         self.timers = TimerDesk(self.engine, poll_seconds=self.poll_seconds)

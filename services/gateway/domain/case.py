@@ -10,24 +10,25 @@ from services.gateway.domain.expressions import Scalar
 from services.gateway.domain.history import (
     AnswersChanged,
     CaseEnded,
+    CaseGivenUp,
     CaseOpened,
     CaseOutcome,
     CaseSubmitted,
     Event,
     Outcome,
+    Parent,
     Prefilled,
     PrefillRepeated,
     PrefillState,
     RetryPlanned,
+    SignalReceived,
     StepAnswered,
-    StepFailed,
-    StepParked,
-    StepResumed,
-    StepSkipped,
-    StepStarted,
     ValueCorrected,
 )
+from services.gateway.domain.record import OPEN, SETTLED, StepRecord, StepState, canceled, step_after
 from services.kit.text import Text
+
+__all__ = ["SETTLED", "CaseState", "CaseStatus", "Ending", "Signal", "StepRecord", "StepState", "fold"]
 
 
 class CaseStatus(StrEnum):
@@ -36,49 +37,31 @@ class CaseStatus(StrEnum):
     DRAFT = "draft"
     SUBMITTED = "submitted"
     IN_PROGRESS = "in_progress"
+    UNDOING = "undoing"
+    """It is given up; what was done is being undone."""
     COMPLETED = "completed"
     REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    TERMINATED = "terminated"
     PARKED = "parked"
-
-
-class StepState(StrEnum):
-    """Where a step stands."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    REFUSED = "refused"
-    """Answered so; what follows is decided before the transaction ends, so no reader sees it."""
-    UNAVAILABLE = "unavailable"
-    """The same."""
-    RETRYING = "retrying"
-    DONE = "done"
-    SKIPPED = "skipped"
-    FAILED = "failed"
-    PARKED = "parked"
-    CANCELED = "canceled"
-    """The case ended before it did."""
-
-
-SETTLED = frozenset({StepState.DONE, StepState.SKIPPED, StepState.FAILED})
-_OPEN = frozenset({StepState.WAITING, StepState.RUNNING, StepState.RETRYING, StepState.PARKED})
 
 
 @dataclass(frozen=True, slots=True)
-class StepRecord:
-    """One step of one case."""
+class Signal:
+    """What somebody outside told; kept from the moment it came, whether anybody waited for it or not."""
 
-    state: StepState = StepState.WAITING
-    attempt: int = 0
-    """Of the last request, from 1; 0 before the first."""
-    base: int = 0
-    """Attempts made before an operator let it go on: the budget of retries starts anew there."""
-    started: datetime | None = None
-    ended: datetime | None = None
-    due: datetime | None = None
-    """When the next attempt is made."""
+    by: str
+    output: Mapping[str, Scalar] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a case that is given up will end."""
+
+    outcome: CaseOutcome
+    step_id: str = ""
     reason: str = ""
     message: Text | None = None
-    output: Mapping[str, Scalar] = field(default_factory=dict, repr=False)
 
 
 _NOTHING_YET = StepRecord()
@@ -94,6 +77,7 @@ class CaseState:
     matter: str = ""
     definition: str = ""
     applicant_id: str = ""
+    parent: Parent | None = None
     created: datetime | None = None
     submitted: datetime | None = None
     ended: datetime | None = None
@@ -105,7 +89,12 @@ class CaseState:
     without: tuple[str, ...] = ()
     prefilled: Mapping[str, Prefilled] = field(default_factory=dict, repr=False)
     steps: Mapping[str, StepRecord] = field(default_factory=dict, repr=False)
-    """Only steps that something has happened to."""
+    """Only steps that something has happened to, and what undoes them."""
+    signals: Mapping[str, Signal] = field(default_factory=dict, repr=False)
+    retries: int = 0
+    """Of all steps, ever."""
+    ending: Ending | None = None
+    """Set from the moment the case is given up."""
 
     def step(self, step_id: str) -> StepRecord:
         """The step's record; a step that nothing has happened to is waiting."""
@@ -132,6 +121,8 @@ class CaseState:
             return CaseStatus(self.outcome.value)
         if self.parked_step:
             return CaseStatus.PARKED
+        if self.ending is not None:
+            return CaseStatus.UNDOING
         if any(step.ended for step in self.steps.values()):
             return CaseStatus.IN_PROGRESS
         return CaseStatus.SUBMITTED
@@ -159,6 +150,7 @@ def _after(state: CaseState, event: Event) -> CaseState:  # noqa: PLR0911 - one 
                 matter=event.matter,
                 definition=event.definition,
                 applicant_id=event.applicant_id,
+                parent=event.parent,
                 created=event.at,
                 answers=dict(event.answers),
                 without=event.without,
@@ -172,6 +164,11 @@ def _after(state: CaseState, event: Event) -> CaseState:  # noqa: PLR0911 - one 
             return replace(state, prefilled={**state.prefilled, **{one.name: one for one in event.prefilled}})
         case CaseSubmitted():
             return replace(state, submitted=event.at)
+        case SignalReceived():
+            return replace(state, signals={**state.signals, event.signal: Signal(event.by, dict(event.output))})
+        case CaseGivenUp():
+            ending = Ending(event.outcome, event.step_id, event.reason, event.message)
+            return replace(_all_canceled(state, event.at), ending=ending)
         case CaseEnded():
             ended = replace(
                 state,
@@ -181,60 +178,18 @@ def _after(state: CaseState, event: Event) -> CaseState:  # noqa: PLR0911 - one 
                 reason_step=event.step_id,
                 message=event.message,
             )
-            return replace(ended, steps={name: _canceled(step, event.at) for name, step in state.steps.items()})
+            return _all_canceled(ended, event.at)
         case ValueCorrected():
             return state  # People look at it; nothing follows by itself.
         case _:
-            return replace(state, steps={**state.steps, event.step_id: _step_after(state.step(event.step_id), event)})
+            changed = {event.step_id: step_after(state.step(event.step_id), event, state.version + 1)}
+            if isinstance(event, StepAnswered) and event.outcome is Outcome.DONE and event.step_id.endswith(".undo"):
+                undone = event.step_id.removesuffix(".undo")
+                changed[undone] = replace(state.step(undone), state=StepState.UNDONE)
+            retries = state.retries + isinstance(event, RetryPlanned)
+            return replace(state, steps={**state.steps, **changed}, retries=retries)
 
 
-def _step_after(step: StepRecord, event: Event) -> StepRecord:  # noqa: PLR0911 - one arm for each kind of event
-    match event:
-        case StepStarted():
-            return replace(
-                step,
-                state=StepState.RUNNING,
-                attempt=event.attempt,
-                started=step.started or event.at,
-                ended=None,
-                due=None,
-                reason="",
-            )
-        case StepAnswered(outcome=Outcome.DONE):
-            return replace(
-                step,
-                state=StepState.DONE,
-                attempt=event.attempt,
-                started=step.started or event.at,
-                ended=event.at,
-                output=dict(event.output),
-                message=event.message,
-                reason="",
-            )
-        case StepAnswered():
-            state = StepState.REFUSED if event.outcome is Outcome.REFUSED else StepState.UNAVAILABLE
-            return replace(
-                step,
-                state=state,
-                attempt=event.attempt,
-                started=step.started or event.at,
-                ended=event.at,
-                reason=event.reason,
-                message=event.message,
-            )
-        case RetryPlanned():
-            return replace(step, state=StepState.RETRYING, due=event.due, reason=event.reason, ended=None)
-        case StepSkipped():
-            return replace(step, state=StepState.SKIPPED, ended=event.at, reason=event.reason)
-        case StepFailed():
-            return replace(step, state=StepState.FAILED, ended=event.at, reason=event.reason)
-        case StepParked():
-            return replace(step, state=StepState.PARKED, ended=None, due=None, reason=event.reason)
-        case StepResumed():
-            return replace(step, state=StepState.WAITING, base=step.attempt, reason="", message=None, ended=None)
-        case _:
-            return step
-
-
-def _canceled(step: StepRecord, at: datetime) -> StepRecord:
-    return replace(step, state=StepState.CANCELED, ended=at, due=None) if step.state in _OPEN else step
+def _all_canceled(state: CaseState, at: datetime) -> CaseState:
+    steps = {name: canceled(step, at) if step.state in OPEN else step for name, step in state.steps.items()}
+    return replace(state, steps=steps)

@@ -7,43 +7,83 @@ A definition's id is the SHA-256 of its canonical JSON: a case is pinned to exac
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
+from services.gateway.domain.parts import FIELDS_MAX, STEPS_MAX, Basis, Cel, Mapped, Meaning, Name, Part, Reason, StepId, Wait
+from services.gateway.domain.steps import (
+    AskedStep,
+    DecideStep,
+    FetchStep,
+    LicenseStep,
+    NotifyStep,
+    OnFailure,
+    OutputType,
+    OwnedStep,
+    PayStep,
+    Retry,
+    Rule,
+    SignStep,
+    Step,
+    StepBase,
+    StepKind,
+    SubCaseStep,
+    TaskStep,
+    Undo,
+    UndoableStep,
+    UndoTask,
+    VerifyStep,
+    WaitStep,
+    undo_id,
+)
 from services.kit.text import Text
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Reason = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{1,63}$")]
-Cel = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
-Basis = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Meaning = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}\.[a-z][a-z0-9_]{0,63}$")]
-"""Whose and what, e.g. `applicant.birth_date`, `spouse.name`: the same meaning is the same fact, however it is named."""
-Wait = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=30))]
-
-STEPS_MAX = 100
-FIELDS_MAX = 100
-
-
-class StepKind(StrEnum):
-    """What a step is. No others exist."""
-
-    VERIFY = "verify"
-    FETCH = "fetch"
-    LICENSE = "license"
-    TASK = "task"
-    DECIDE = "decide"
-    NOTIFY = "notify"
-
-
-class OnFailure(StrEnum):
-    """What a refusal means for the case."""
-
-    REFUSE = "refuse"
-    PARK = "park"
-    CONTINUE = "continue"
+__all__ = [
+    "FIELDS_MAX",
+    "STEPS_MAX",
+    "AskedStep",
+    "Basis",
+    "Cel",
+    "Choice",
+    "DecideStep",
+    "ExchangePrefill",
+    "FetchStep",
+    "FieldType",
+    "FormField",
+    "IdentityPrefill",
+    "Length",
+    "LicenseStep",
+    "Mapped",
+    "Matter",
+    "Meaning",
+    "Name",
+    "NotifyStep",
+    "OnFailure",
+    "OutputType",
+    "OwnedStep",
+    "Part",
+    "PayStep",
+    "Reason",
+    "Retry",
+    "Rule",
+    "SignStep",
+    "Step",
+    "StepBase",
+    "StepId",
+    "StepKind",
+    "SubCaseStep",
+    "TaskStep",
+    "Undo",
+    "UndoTask",
+    "UndoableStep",
+    "VerifyStep",
+    "Wait",
+    "WaitStep",
+    "canonical_json",
+    "undo_id",
+]
 
 
 class FieldType(StrEnum):
@@ -54,24 +94,6 @@ class FieldType(StrEnum):
     ENUM = "enum"
     CITIZEN_NUMBER = "citizen_number"
     ACCOUNT = "account"
-
-
-class OutputType(StrEnum):
-    """What a department gives back under a name."""
-
-    TEXT = "text"
-    DATE = "date"
-    CITIZEN_NUMBER = "citizen_number"
-    SERIAL = "serial"
-    UUID = "uuid"
-    NUMBER = "number"
-    BOOLEAN = "boolean"
-
-
-class Part(BaseModel):
-    """Frozen, and refuses what it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class IdentityPrefill(Part):
@@ -137,119 +159,6 @@ class FormField(Part):
         return self
 
 
-class Retry(Part):
-    """How often and how far apart an attempt follows an attempt that could not be made."""
-
-    max: int = Field(default=1, ge=1, le=50)
-    """Attempts in all."""
-    waits: tuple[Wait, ...] = Field(default=(timedelta(seconds=5),), min_length=1, max_length=50)
-    """ISO 8601; the last one repeats."""
-
-    def wait(self, failed: int) -> timedelta:
-        """The wait after this many attempts (from 1)."""
-        return self.waits[min(failed, len(self.waits)) - 1]
-
-
-class StepBase(Part):
-    """What every step has."""
-
-    id: Name
-    title: Text
-    needs: tuple[Name, ...] = Field(default=(), max_length=STEPS_MAX)
-    """Steps that must be done first; where one of them was skipped or failed, this one is skipped."""
-    after: tuple[Name, ...] = Field(default=(), max_length=STEPS_MAX)
-    """Steps that must have settled first, however they ended."""
-    when: Cel | None = None
-    optional: bool = False
-    """The resident may do without it, and its failure undoes nothing."""
-    on_failure: OnFailure = OnFailure.REFUSE
-
-
-class OwnedStep(StepBase):
-    """A step that somebody else does on behalf of an agency."""
-
-    agency: Name
-    """Role, e.g. `hospital`; the region says who that is."""
-    basis: Basis | None = None
-    """Legal basis, where it is another than the matter's."""
-    retry: Retry = Retry()
-    time_limit: Wait | None = None
-
-
-Mapped = dict[Name, Cel]
-
-
-class VerifyStep(OwnedStep):
-    """Identity compares what was said about a person."""
-
-    kind: Literal[StepKind.VERIFY]
-    input: Mapped
-
-
-class FetchStep(OwnedStep):
-    """Exchange asks a department for facts."""
-
-    kind: Literal[StepKind.FETCH]
-    resource: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-    fields: tuple[Name, ...] = Field(min_length=1, max_length=100)
-    input: Mapped
-
-
-class LicenseStep(OwnedStep):
-    """Licenses issues a license."""
-
-    kind: Literal[StepKind.LICENSE]
-    license_type: Annotated[str, StringConstraints(min_length=21, max_length=21)]
-    input: dict[Name, Cel | Mapped]
-
-
-class TaskStep(OwnedStep):
-    """A department does its part."""
-
-    kind: Literal[StepKind.TASK]
-    operation: Name | None = None
-    """Code that the department knows; the step's id where not given."""
-    input: Mapped = {}
-    output: dict[Name, Annotated[str, StringConstraints(pattern=r"^[a-z_]+\??$")]] = {}
-    """What must come back: name to type, `?` where it may be left out. Anything else that comes back is not kept."""
-    means: dict[Name, Meaning] = {}
-    """What outputs are, where another matter would ask for it."""
-
-    @model_validator(mode="after")
-    def _known_types(self) -> "TaskStep":
-        for name, declared in self.output.items():
-            if declared.rstrip("?") not in set(OutputType):
-                raise ValueError(f"output {name} is of no known type")
-        if unknown := sorted(self.means.keys() - self.output.keys()):
-            raise ValueError(f"means names no output: {', '.join(unknown)}")
-        return self
-
-
-class Rule(Part):
-    """One condition of a decision; the first that does not hold refuses."""
-
-    test: Cel
-    reason: Reason
-    message: Text
-
-
-class DecideStep(StepBase):
-    """The engine decides by rules."""
-
-    kind: Literal[StepKind.DECIDE]
-    rules: tuple[Rule, ...] = Field(min_length=1, max_length=50)
-
-
-class NotifyStep(StepBase):
-    """The applicant is told something."""
-
-    kind: Literal[StepKind.NOTIFY]
-    message: Text
-
-
-Step = VerifyStep | FetchStep | LicenseStep | TaskStep | DecideStep | NotifyStep
-
-
 class Matter(Part):
     """One thing that a resident can ask for."""
 
@@ -264,6 +173,8 @@ class Matter(Part):
     notes: tuple[Text, ...] = Field(default=(), max_length=20)
     form: tuple[FormField, ...] = Field(default=(), max_length=FIELDS_MAX)
     steps: tuple[Annotated[Step, Field(discriminator="kind")], ...] = Field(min_length=1, max_length=STEPS_MAX)
+    retries_max: int = Field(default=500, ge=0, le=10_000)
+    """Retries of all steps of one case together; when they are used up, what can't be done now parks the case."""
 
     def canonical(self) -> str:
         """Sorted keys, no spaces, defaults left out: the text that is hashed and stored."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import cel
 
-Scalar = str | float | bool
+Scalar = str | int | float | bool
 
 NAMES = frozenset({"answers", "applicant", "case", "steps"})
 _STRING = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from services.gateway.domain import kinds
-from services.gateway.domain.definition import FieldType, FormField, Matter, OutputType, TaskStep
+from services.gateway.domain.definition import FieldType, FormField, Matter, OutputType, TaskStep, WaitStep
 from services.gateway.domain.expressions import Scalar
 from services.gateway.domain.refusals import AnswersInvalid, AnswersMissing, TaskOutputInvalid
 from services.kit.errors import Violation
@@ -61,7 +61,7 @@ def masked(value: str) -> str:
     return value[0] + "*" * (len(value) - 2) + value[-1]
 
 
-def check_output(step: TaskStep, output: Mapping[str, Any]) -> dict[str, Scalar]:
+def check_output(step: TaskStep | WaitStep, output: Mapping[str, Any]) -> dict[str, Scalar]:
     """What the department gave, as declared; other names are left out: nothing is kept without a use.
 
     Raises:

@@ -24,6 +24,10 @@ class CaseOutcome(StrEnum):
 
     COMPLETED = "completed"
     REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    """The applicant took it back."""
+    TERMINATED = "terminated"
+    """An operator ended it, or the case that it is a part of was given up."""
 
 
 class PrefillState(StrEnum):
@@ -54,6 +58,15 @@ class Prefilled:
 
 
 @dataclass(frozen=True, slots=True)
+class Parent:
+    """The step of another case that waits for this one."""
+
+    case_id: str
+    step_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class CaseOpened:
     """A draft came to be."""
 
@@ -65,6 +78,8 @@ class CaseOpened:
     answers: Mapping[str, str] = field(repr=False)
     without: tuple[str, ...] = ()
     prefilled: tuple[Prefilled, ...] = ()
+    parent: Parent | None = None
+    """Of a sub-case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +113,10 @@ class StepStarted:
     at: datetime
     step_id: str
     attempt: int
+    until: datetime | None = None
+    """When a wait is over by itself."""
+    signer: str = ""
+    """Subject id of who is to sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +150,9 @@ class StepSkipped:
     at: datetime
     step_id: str
     reason: str
+    by: str = ""
+    """The operator who decided so; empty where a rule did."""
+    why: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +180,74 @@ class StepResumed:
     at: datetime
     step_id: str
     by: str
+    why: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StepHandedOver:
+    """An operator gave a parked step to another agency."""
+
+    at: datetime
+    step_id: str
+    role: str
+    by: str
+    why: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputProposed:
+    """An operator says what came of a parked step that was done by hand; another one must confirm it."""
+
+    at: datetime
+    step_id: str
+    by: str
+    why: str = field(default="", repr=False)
+    output: Mapping[str, Scalar] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputConfirmed:
+    """A second operator confirmed what the first one says; the step's answer follows."""
+
+    at: datetime
+    step_id: str
+    by: str
+    why: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SubCaseOpened:
+    """The case that the step waits for."""
+
+    at: datetime
+    step_id: str
+    sub_case_id: str
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReceived:
+    """Somebody outside told what a step waits for, or will wait for."""
+
+    at: datetime
+    signal: str
+    by: str
+    """USCC of the agency."""
+    output: Mapping[str, Scalar] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseGivenUp:
+    """It will not come to a good end; what was done is undone from here on, latest first, and then it ends so."""
+
+    at: datetime
+    outcome: CaseOutcome
+    step_id: str = ""
+    reason: str = ""
+    message: Text | None = None
+    by: str = ""
+    """Who decided it; empty where a refusal did."""
+    why: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +271,30 @@ class CaseEnded:
     message: Text | None = None
 
 
-StepEvent = StepStarted | StepAnswered | RetryPlanned | StepSkipped | StepFailed | StepParked | StepResumed
-Event = CaseOpened | AnswersChanged | PrefillRepeated | CaseSubmitted | StepEvent | ValueCorrected | CaseEnded
+StepEvent = (
+    StepStarted
+    | StepAnswered
+    | RetryPlanned
+    | StepSkipped
+    | StepFailed
+    | StepParked
+    | StepResumed
+    | StepHandedOver
+    | OutputProposed
+    | OutputConfirmed
+    | SubCaseOpened
+)
+Event = (
+    CaseOpened
+    | AnswersChanged
+    | PrefillRepeated
+    | CaseSubmitted
+    | StepEvent
+    | SignalReceived
+    | CaseGivenUp
+    | ValueCorrected
+    | CaseEnded
+)
 
 _KINDS: Mapping[str, type[Event]] = {
     kind.__name__: kind
@@ -198,6 +310,12 @@ _KINDS: Mapping[str, type[Event]] = {
         StepFailed,
         StepParked,
         StepResumed,
+        StepHandedOver,
+        OutputProposed,
+        OutputConfirmed,
+        SubCaseOpened,
+        SignalReceived,
+        CaseGivenUp,
         ValueCorrected,
         CaseEnded,
     )
@@ -232,7 +350,7 @@ def from_body(kind: str, at: datetime, step_id: str, body: Mapping[str, Any]) ->
     if any(one.name == "step_id" for one in fields(event_type)):
         values["step_id"] = step_id
     if "outcome" in values:
-        values["outcome"] = (CaseOutcome if event_type is CaseEnded else Outcome)(values["outcome"])
+        values["outcome"] = (Outcome if event_type is StepAnswered else CaseOutcome)(values["outcome"])
     return event_type(at=at, **values)
 
 
@@ -241,7 +359,7 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, Text):
         return {"zh": value.zh, "en": value.en}
-    if isinstance(value, Prefilled):
+    if isinstance(value, Prefilled | Parent):
         return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
@@ -257,6 +375,8 @@ def _prefilled(values: list[dict[str, Any]]) -> tuple[Prefilled, ...]:
 _READ: Mapping[str, Any] = {
     "message": lambda value: Text(**value) if value else None,
     "due": datetime.fromisoformat,
+    "until": datetime.fromisoformat,
+    "parent": lambda value: Parent(**value),
     "prefilled": _prefilled,
     "without": lambda value: None if value is None else tuple(value),
 }

@@ -25,6 +25,9 @@ class ProblemCode(StrEnum):
     OUTPUT_UNKNOWN = "OUTPUT_UNKNOWN"
     EXPRESSION_MALFORMED = "EXPRESSION_MALFORMED"
     AGENCY_UNKNOWN = "AGENCY_UNKNOWN"
+    SIGNAL_DUPLICATE = "SIGNAL_DUPLICATE"
+    MATTER_UNKNOWN = "MATTER_UNKNOWN"
+    MATTER_CYCLE = "MATTER_CYCLE"
     RESOURCE_UNKNOWN = "RESOURCE_UNKNOWN"
     LICENSE_TYPE_UNKNOWN = "LICENSE_TYPE_UNKNOWN"
     INPUT_UNKNOWN = "INPUT_UNKNOWN"
@@ -54,6 +57,9 @@ REMEDIES: Mapping[ProblemCode, str] = {
     ProblemCode.OUTPUT_UNKNOWN: "Correct the name, or declare the output.",
     ProblemCode.EXPRESSION_MALFORMED: "Mend the CEL.",
     ProblemCode.AGENCY_UNKNOWN: "Use a role of the list of agencies, or add it there.",
+    ProblemCode.SIGNAL_DUPLICATE: "Give each signal its own name: a signal is for one step.",
+    ProblemCode.MATTER_UNKNOWN: "Use the code of a matter that is offered here.",
+    ProblemCode.MATTER_CYCLE: "Take a sub-case out of the circle: no matter is a part of itself.",
     ProblemCode.RESOURCE_UNKNOWN: "Use a resource and fields of the exchange catalogue.",
     ProblemCode.LICENSE_TYPE_UNKNOWN: "Use the code of a license type that is issued here.",
     ProblemCode.INPUT_UNKNOWN: "Leave it out, or use the name that the owner of the step knows.",

@@ -60,6 +60,50 @@ class CaseNotParked(Refusal):
     """Only a parked step can be taken up again."""
 
 
+class StepNeeded(Refusal):
+    """Steps that must happen need it: it can be done by hand, but not skipped."""
+
+
+class CasePastPivot(Refusal):
+    """Something that must not be undone is done, or may be: the case can only go forward."""
+
+
+class CaseNotUnderWay(Refusal):
+    """It is a draft, has ended, or is given up already."""
+
+
+class NothingProposed(Refusal):
+    """Nobody has said yet what came of this step, or it has moved on since."""
+
+
+class FourEyes(Refusal):
+    """Who says what came of a step can't be the one who confirms it."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class RoleUnknown(Refusal):
+    """No agency here has this role, or the step is not an agency's."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class SignalUnknown(Refusal):
+    """No step of the case waits for such a signal of this agency."""
+
+    code = Code.NOT_FOUND
+
+
+class SignalNotAwaited(Refusal):
+    """It has come already, or nobody will wait for it any more."""
+
+
+class SignatureNotAsked(Refusal):
+    """Nobody asks this person to sign; perhaps not any more."""
+
+    code = Code.NOT_FOUND
+
+
 class IdempotencyKeyReused(Refusal):
     """The same key came with another request."""
 

@@ -4,7 +4,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from services.gateway.domain.definition import Matter, OnFailure, Step
+from services.gateway.domain.definition import Matter, OnFailure, Step, WaitStep
 from services.gateway.domain.problems import Problem, ProblemCode
 
 
@@ -16,6 +16,9 @@ def structure_problems(matter: Matter) -> Iterator[Problem]:
     for step_id, count in Counter(step.id for step in matter.steps).items():
         if count > 1:
             yield Problem(ProblemCode.STEP_DUPLICATE, f"steps.{step_id}", "Two steps have this id.")
+    for signal, count in Counter(step.signal for step in matter.steps if isinstance(step, WaitStep)).items():
+        if signal and count > 1:
+            yield Problem(ProblemCode.SIGNAL_DUPLICATE, f"signals.{signal}", "Two steps wait for this signal.")
     by_id = {step.id: step for step in matter.steps}
     for step in matter.steps:
         for other in (*step.needs, *step.after):

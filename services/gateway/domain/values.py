@@ -2,12 +2,12 @@
 """What expressions run over, and what a step's mappings come to."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from services.gateway.domain.case import CaseState, StepState
-from services.gateway.domain.definition import FetchStep, LicenseStep
-from services.gateway.domain.expressions import Expression, Scalar
+from services.gateway.domain.definition import FetchStep, LicenseStep, PayStep
+from services.gateway.domain.expressions import Expression, ExpressionFailed, Scalar
 from services.gateway.domain.plan import CompiledStep, Plan, outputs_of
 
 CHINA = timezone(timedelta(hours=8))
@@ -24,6 +24,26 @@ def china_date(moment: datetime) -> str:
 def china_dawn(moment: datetime) -> datetime:
     """When the moment's day began in China."""
     return moment.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def moment_of(text: str) -> datetime:
+    """A day, from its beginning in China, or a moment of RFC 3339. Raises ExpressionFailed for anything else."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ExpressionFailed("NotMoment") from None
+    if len(text) == len("2026-01-01"):
+        return moment.replace(tzinfo=CHINA).astimezone(UTC)
+    if moment.tzinfo is None:
+        raise ExpressionFailed("NotMoment")
+    return moment.astimezone(UTC)
+
+
+def fen(amount: object) -> int:
+    """An amount of money in whole fen. Raises ExpressionFailed where it is none, or negative."""
+    if isinstance(amount, bool) or not isinstance(amount, int | float) or amount < 0 or amount != int(amount):
+        raise ExpressionFailed("NotAmount")
+    return int(amount)
 
 
 def names_of(plan: Plan, case_id: str, state: CaseState) -> dict[str, Any]:
@@ -54,9 +74,11 @@ def input_of(compiled: CompiledStep, names: Mapping[str, Any]) -> StepInput:
             made[name] = mapped.value(names)
         else:
             made[name] = {inner: found for inner, one in mapped.items() if (found := one.value(names)) != ""}
+    if isinstance(compiled.step, PayStep) and not compiled.undoes:
+        made["amount_fen"] = fen(made["amount_fen"])
     if isinstance(compiled.step, FetchStep):
         made |= {"resource": compiled.step.resource, "fields": ",".join(compiled.step.fields)}
-    if isinstance(compiled.step, LicenseStep):
+    if isinstance(compiled.step, LicenseStep) and not compiled.undoes:
         made["type_code"] = compiled.step.license_type
     return {name: value for name, value in made.items() if value not in ("", {})}
 

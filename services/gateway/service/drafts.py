@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from services.gateway.domain.advance import resume, submit
+from services.gateway.domain.advance import submit
 from services.gateway.domain.bounds import Bounds
-from services.gateway.domain.case import CaseState, StepState
+from services.gateway.domain.case import CaseState
 from services.gateway.domain.definition import canonical_json
 from services.gateway.domain.effects import WHOLE_CASE, Timer, TimerKind
 from services.gateway.domain.form import check_answers, check_complete
@@ -16,7 +16,6 @@ from services.gateway.domain.plan import Plan
 from services.gateway.domain.refusals import (
     CaseNotDraft,
     CaseNotFound,
-    CaseNotParked,
     CitizenOnly,
     IdempotencyKeyReused,
 )
@@ -129,17 +128,6 @@ class Drafts:
         return await self._changed(
             command.case_id, command.version, command.idempotency_key, request, events, submitting=True
         )
-
-    async def resume(self, case_id: str, step_id: str, by: str) -> None:
-        """Let a parked step go on; for operators."""
-
-        async def work(turn: Turn) -> None:
-            file, plan = await turn.load(case_id)
-            if file.state.step(step_id).state is not StepState.PARKED:
-                raise CaseNotParked("This step is not parked.")
-            await turn.apply(file, plan, resume(plan, case_id, file.state, step_id, by, now=self._engine.clock()))
-
-        await self._engine.transact(work)
 
     async def _changed(
         self,

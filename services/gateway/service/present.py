@@ -7,20 +7,26 @@ from services.gateway.domain.form import masked
 from services.gateway.domain.history import (
     AnswersChanged,
     CaseEnded,
+    CaseGivenUp,
     CaseOpened,
     CaseOutcome,
     CaseSubmitted,
     Event,
     Outcome,
+    OutputConfirmed,
+    OutputProposed,
     Prefilled,
     PrefillRepeated,
     RetryPlanned,
+    SignalReceived,
     StepAnswered,
     StepFailed,
+    StepHandedOver,
     StepParked,
     StepResumed,
     StepSkipped,
     StepStarted,
+    SubCaseOpened,
     ValueCorrected,
     step_of,
 )
@@ -133,9 +139,12 @@ def licenses_of(matter: Matter, state: CaseState) -> tuple[IssuedLicense, ...]:
 
 def timeline_entry(seq: int, event: Event, plan: Plan, workflows: Workflows) -> TimelineEntry:
     """One thing that happened, in words."""
-    step = plan.step(step_of(event))
+    compiled = plan.compiled(step_of(event))
+    step = compiled.step if compiled else None
     kind, zh, en = _words(event)
     title = step.title if step else None
+    if title and compiled and compiled.undoes:
+        title = Text(f"撤销“{title.zh}”", f"Undoing of “{title.en}”")
     return TimelineEntry(
         seq=seq,
         time=event.at,
@@ -177,10 +186,26 @@ def _words(event: Event) -> tuple[str, str, str]:  # noqa: C901, PLR0911, PLR091
             return "parked", "已转人工处理", "handed to an operator"
         case StepResumed():
             return "resumed", "继续办理", "taken up again"
+        case StepHandedOver():
+            return "handed_over", "已转其他部门办理", "handed over to another department"
+        case OutputProposed():
+            return "output_proposed", "已人工办理，待复核", "done by hand, to be confirmed"
+        case OutputConfirmed():
+            return "output_confirmed", "人工办理结果已复核", "what was done by hand is confirmed"
+        case SubCaseOpened():
+            return "sub_case_opened", "已发起子办件", "a case of its own was opened"
+        case SignalReceived():
+            return "signal_received", "已收到部门通知", "A department gave notice"
+        case CaseGivenUp():
+            return "given_up", "办件终止，正在撤销已办事项", "The case ends; what was done is being undone"
         case ValueCorrected():
             return "value_corrected", "办件使用过的一项数据已被更正", "A value that was used has been corrected"
         case CaseEnded(outcome=CaseOutcome.COMPLETED):
             return "ended", "全部办结", "Everything is done"
+        case CaseEnded(outcome=CaseOutcome.WITHDRAWN):
+            return "ended", "申请已撤回", "The case was withdrawn"
+        case CaseEnded(outcome=CaseOutcome.TERMINATED):
+            return "ended", "办件已终止", "The case was terminated"
         case CaseEnded():
             return "ended", "申请未获通过", "The case was refused"
 

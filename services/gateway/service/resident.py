@@ -158,11 +158,6 @@ class GatewayService(ResidentConsents):
             raise CaseNotFound("There is no such case.")
         return case_trace(row)
 
-    async def resume_case(self, case_id: str, step_id: str) -> None:
-        """Lets a parked step go on, for operators with the right `gateway.cases`. CASE_NOT_FOUND, CASE_NOT_PARKED."""
-        current_caller().must(OPERATOR_RIGHT)
-        await self._drafts.resume(case_id, step_id, current_caller().label)
-
     async def licenses(self, *, page_size: int = 0, page_token: str = "") -> Page[LicenseView]:
         """Lists own licenses, newest first."""
         citizen()

@@ -33,6 +33,8 @@ class OpenStep:
     basis: str
     agency: str
     applicant_id: str
+    undoes: str
+    """The step whose effect is to be undone; empty where one is to be had."""
     input: StepInput = field(repr=False)
 
 
@@ -68,7 +70,7 @@ class StepDesk:
         if file is None:
             raise StepNotOpen("There is no such step to act on.")
         plan = await self._engine.plan_of(file.state.definition)
-        compiled = plan.steps.get(step_id)
+        compiled = plan.compiled(step_id)
         if compiled is None or not isinstance(compiled.step, OwnedStep):
             raise StepNotOpen("There is no such step to act on.")
         step = compiled.step
@@ -83,7 +85,8 @@ class StepDesk:
             kind=step.kind,
             purpose=plan.matter.purpose,
             basis=step.basis or plan.matter.basis,
-            agency=self._engine.uscc(step.agency),
+            agency=self._engine.uscc(file.state.step(step_id).role or step.agency),
+            undoes=compiled.undoes,
             applicant_id=file.state.applicant_id,
             input=input_of(compiled, names_of(plan, case_id, file.state)),
         )

@@ -3,7 +3,7 @@
 
 from datetime import timedelta
 
-from services.gateway.domain.advance import react_to_limit, react_to_retry
+from services.gateway.domain.advance import react_to_limit, react_to_retry, react_to_time
 from services.gateway.domain.effects import Timer, TimerKind
 from services.gateway.service.bell import TIMERS
 from services.gateway.service.engine import Engine, Turn
@@ -12,6 +12,11 @@ from services.kit.errors import Unavailable, VersionConflict
 
 _POSTPONED = timedelta(minutes=1)
 _SECONDS_MIN = 0.01
+_REACTIONS = {
+    TimerKind.LIMIT: react_to_limit,
+    TimerKind.RETRY: react_to_retry,
+    TimerKind.WAIT: react_to_time,
+}
 
 
 class TimerDesk:
@@ -71,8 +76,9 @@ class TimerDesk:
             if file.state.submitted is None:
                 await turn.delete(file)
             return
-        react = react_to_retry if timer.kind is TimerKind.RETRY else react_to_limit
-        events = react(plan, timer.case_id, file.state, timer.step_id, timer.attempt, now=self._engine.clock())
+        events = _REACTIONS[timer.kind](
+            plan, timer.case_id, file.state, timer.step_id, timer.attempt, now=self._engine.clock()
+        )
         await turn.apply(file, plan, events)
 
     async def _postpone(self, timer: Timer) -> None:

@@ -64,7 +64,7 @@ class StepOutline:
 
     id: str
     kind: str
-    """`verify`, `fetch`, `license`, `task`, `decide` or `notify`."""
+    """`verify`, `fetch`, `license`, `task`, `decide`, `notify`, `wait`, `pay`, `sub_case` or `sign`."""
     title: Text
     agency: AgencyView | None
     """None where no department stands behind it (decide, notify)."""
@@ -104,7 +104,7 @@ class StepView:
     agency: AgencyView | None
     optional: bool
     state: str
-    """`waiting`, `running`, `retrying`, `done`, `skipped`, `failed`, `parked` or `canceled`."""
+    """`waiting`, `running`, `retrying`, `done`, `skipped`, `failed`, `parked`, `canceled` or `undone`."""
     started: datetime | None
     ended: datetime | None
     attempts: int
@@ -196,7 +196,8 @@ class TimelineEntry:
     time: datetime
     kind: str
     """`opened`, `changed`, `prefilled`, `submitted`, `step_started`, `step_done`, `step_refused`, `step_unavailable`,
-    `retry_planned`, `step_skipped`, `step_failed`, `parked`, `resumed`, `value_corrected` or `ended`."""
+    `retry_planned`, `step_skipped`, `step_failed`, `parked`, `resumed`, `handed_over`, `output_proposed`,
+    `output_confirmed`, `sub_case_opened`, `signal_received`, `given_up`, `value_corrected` or `ended`."""
     text: Text
     step_id: str = ""
     agency: AgencyView | None = None

@@ -7,20 +7,14 @@ from typing import Any
 import pytest
 
 from services.gateway.domain.advance import (
-    CONDITION_FALSE,
-    DESELECTED,
-    EXPRESSION_FAILED,
-    NEEDED_STEP_NOT_DONE,
-    TIME_LIMIT_EXCEEDED,
     Answer,
     advance,
     react_to_answer,
     react_to_limit,
     react_to_retry,
-    resume,
     submit,
 )
-from services.gateway.domain.case import CaseState, CaseStatus, fold
+from services.gateway.domain.case import CaseStatus, fold
 from services.gateway.domain.effects import TimerKind, effects_of
 from services.gateway.domain.history import (
     CaseEnded,
@@ -37,35 +31,18 @@ from services.gateway.domain.history import (
     step_of,
     to_body,
 )
-from services.gateway.domain.plan import Plan
+from services.gateway.domain.parking import resume
+from services.gateway.domain.reasons import (
+    CONDITION_FALSE,
+    DESELECTED,
+    EXPRESSION_FAILED,
+    NEEDED_STEP_NOT_DONE,
+    TIME_LIMIT_EXCEEDED,
+)
+from services.gateway.domain.refusals import CaseNotParked
 from services.kit.text import Text
-from tests.support.gateway_matters import CASE, NOW, draft, field, kinds, plan_of, states, step
-
-
-class Run:
-    """One case, driven by hand."""
-
-    def __init__(self, plan: Plan, answers: dict[str, str] | None = None, *, without: tuple[str, ...] = ()) -> None:
-        self.plan = plan
-        self.state: CaseState = draft(plan, answers, without=without)
-        self.events: list[Any] = []
-        self.take(submit(plan, CASE, self.state, NOW))
-
-    def take(self, events: tuple[Any, ...]) -> list[str]:
-        self.events += events
-        self.state = fold(events, self.state)
-        return kinds(events)
-
-    def answer(self, step_id: str, outcome: Outcome = Outcome.DONE, *, attempt: int = 0, **more: Any) -> list[str]:
-        told = Answer(step_id, attempt or self.state.step(step_id).attempt, outcome, **more)
-        return self.take(react_to_answer(self.plan, CASE, self.state, told, NOW))
-
-    def status(self) -> CaseStatus:
-        return self.state.status
-
-    @property
-    def states(self) -> dict[str, str]:
-        return states(self.state)
+from tests.support.gateway_matters import CASE, NOW, draft, field, plan_of, step
+from tests.support.gateway_run import Run
 
 
 def test_steps_that_wait_for_nothing_start_side_by_side() -> None:
@@ -129,7 +106,7 @@ def test_a_refusal_can_park_the_case_for_an_operator() -> None:
     assert (run.status(), run.state.parked_step) == (CaseStatus.PARKED, "a")
     run.answer("b")
     assert run.status() == CaseStatus.PARKED
-    assert run.take(resume(run.plan, CASE, run.state, "a", "operator:op", now=NOW)) == ["StepResumed", "StepStarted"]
+    assert run.take(resume(run.parked("a"))) == ["StepResumed", "StepStarted"]
     assert run.state.step("a").attempt == 2
     run.answer("a")
     assert run.status() == CaseStatus.COMPLETED
@@ -149,7 +126,7 @@ def test_what_can_not_be_done_now_is_tried_again_with_growing_waits_and_then_par
     assert waits == [timedelta(seconds=1), timedelta(seconds=5)]
     assert run.answer("a", Outcome.UNAVAILABLE, reason="DOWN") == ["StepAnswered", "StepParked"]
     assert run.status() == CaseStatus.PARKED
-    run.take(resume(plan, CASE, run.state, "a", "operator:op", now=NOW))
+    run.take(resume(run.parked("a")))
     assert run.answer("a", Outcome.UNAVAILABLE, reason="DOWN") == ["StepAnswered", "RetryPlanned"]
 
 
@@ -176,7 +153,8 @@ def test_answers_that_nobody_waits_for_change_nothing() -> None:
     assert run.answer("a") != []
     assert run.answer("a", attempt=1) == []
     assert run.take(react_to_retry(run.plan, CASE, run.state, "a", 2, now=NOW)) == []
-    assert run.take(resume(run.plan, CASE, run.state, "a", "operator:op", now=NOW)) == []
+    with pytest.raises(CaseNotParked):
+        resume(run.parked("a"))
 
 
 def test_a_decision_refuses_with_the_first_rule_that_does_not_hold() -> None:
@@ -261,7 +239,7 @@ def test_every_event_comes_back_from_its_json() -> None:
     run.answer("a", Outcome.UNAVAILABLE, reason="DOWN")
     run.answer("b", Outcome.REFUSED, reason="NO", message=Text("不", "No"))
     run.answer("c", output={"x": 1.5, "y": True, "z": "text"})
-    run.take(resume(run.plan, CASE, run.state, "b", "operator:op", now=NOW))
+    run.take(resume(run.parked("b")))
     run.answer("b", Outcome.DONE)
     run.take(react_to_retry(run.plan, CASE, run.state, "a", 2, now=NOW))
     run.answer("a")

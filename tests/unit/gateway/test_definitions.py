@@ -89,7 +89,7 @@ def test_a_step_that_must_happen_may_not_need_one_that_may_be_skipped() -> None:
 
 def test_unknown_fields_and_kinds_are_refused() -> None:
     assert codes_of(definition(step("a", colour="red"))) == [ProblemCode.FIELD_UNKNOWN]
-    assert codes_of(definition(step("a", "pay"))) == [ProblemCode.FIELD_INVALID]
+    assert codes_of(definition(step("a", "script"))) == [ProblemCode.FIELD_INVALID]
     assert codes_of(definition(step("a"), nonsense=1)) == [ProblemCode.FIELD_UNKNOWN]
 
 

@@ -19,6 +19,7 @@ from services.gateway.domain.refusals import (
     TaskOutputInvalid,
 )
 from services.gateway.service import CaseStatus, CaseView, CreateCase, SubmitCase
+from services.gateway.service.operating import OnStep
 from services.gateway.service.ports import TaskRow
 from services.gateway.service.steps import ToldAnswer
 from services.gateway.service.tasks import CompleteTask, RefuseTask
@@ -170,8 +171,8 @@ async def test_a_retry_waits_for_its_time(world: World, case: CaseView) -> None:
     assert (parked.status, parked.reason) == (CaseStatus.PARKED, "SOURCE_DOWN")
     with acting_as(OPERATOR):
         with pytest.raises(CaseNotParked):
-            await world.service.resume_case(case.id, "who")
-        await world.service.resume_case(case.id, "fact")
+            await world.operators.resume(OnStep("r-1", case.id, "who", "because"))
+        await world.operators.resume(OnStep("r-2", case.id, "fact", "because"))
     await told(world, case, "fact", attempt=3)
     assert (await seen(world, case)).status is CaseStatus.IN_PROGRESS
 

@@ -12,12 +12,12 @@ from services.gateway.domain.advance import (
     react_to_answer,
     react_to_limit,
     react_to_retry,
-    resume,
     submit,
 )
 from services.gateway.domain.case import SETTLED, CaseState, CaseStatus, StepState, fold
 from services.gateway.domain.effects import Timer, TimerKind, effects_of
 from services.gateway.domain.history import Event, Outcome
+from services.gateway.domain.parking import Parked, resume
 from services.gateway.domain.plan import Plan
 from tests.support.gateway_matters import CASE, NOW, definition, draft, opened, plan_of, step
 
@@ -134,7 +134,8 @@ def test_every_case_ends_waits_or_is_parked_whatever_comes(data: st.DataObject) 
         elif do == "timer" and walk.timers:
             walk.fire(data.draw(st.sampled_from(list(walk.timers.values()))))
         elif do == "resume" and parked:
-            walk.take(resume(plan, CASE, walk.state, data.draw(st.sampled_from(parked)), "operator:op", now=NOW))
+            chosen = data.draw(st.sampled_from(parked))
+            walk.take(resume(Parked(plan, CASE, walk.state, chosen, "operator:op", "because", NOW)))
         check(walk)
 
 

@@ -96,7 +96,7 @@ class CaseEnded(_message.Message):
     case_id: _builtins.str
     """The case."""
     outcome: _builtins.str
-    """`completed` or `refused`."""
+    """`completed`, `refused`, `withdrawn` or `terminated`."""
     def __init__(
         self,
         *,

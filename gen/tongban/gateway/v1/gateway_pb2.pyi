@@ -35,6 +35,8 @@ class _StepKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StepKind.Val
     """Licenses issues a license."""
     STEP_KIND_TASK: _StepKind.ValueType  # 4
     """A department does its part."""
+    STEP_KIND_PAY: _StepKind.ValueType  # 5
+    """The applicant pays a fee, or gets it back; the gateway's own port of payments acts on it."""
 
 class StepKind(_StepKind, metaclass=_StepKindEnumTypeWrapper):
     """Kind of a step, so that its owner knows what to do."""
@@ -49,6 +51,8 @@ STEP_KIND_LICENSE: StepKind.ValueType  # 3
 """Licenses issues a license."""
 STEP_KIND_TASK: StepKind.ValueType  # 4
 """A department does its part."""
+STEP_KIND_PAY: StepKind.ValueType  # 5
+"""The applicant pays a fee, or gets it back; the gateway's own port of payments acts on it."""
 Global___StepKind: _TypeAlias = StepKind  # noqa: Y015
 
 @_typing.final
@@ -66,6 +70,7 @@ class StepInput(_message.Message):
     AGENCY_FIELD_NUMBER: _builtins.int
     APPLICANT_ID_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
+    UNDOES_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """The case."""
     step_id: _builtins.str
@@ -82,6 +87,10 @@ class StepInput(_message.Message):
     """USCC of the agency on whose behalf the step runs."""
     applicant_id: _builtins.str
     """Subject id of the applicant."""
+    undoes: _builtins.str
+    """The step whose effect is to be undone, as if it had never been asked for; empty where an effect is wanted.
+    It may never have been done: then there is nothing to undo, and the answer is `done` all the same.
+    """
     @_builtins.property
     def input(self) -> _struct_pb2.Struct:
         """Verify: `{subject_id|number, name, birth_date}`. Fetch: `{resource, subject_id|number, fields}`. License: `{type_code, holder_id, serial, attributes}`."""
@@ -98,10 +107,11 @@ class StepInput(_message.Message):
         agency: _builtins.str = ...,
         applicant_id: _builtins.str = ...,
         input: _struct_pb2.Struct | None = ...,
+        undoes: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "applicant_id", b"applicant_id", "attempt", b"attempt", "basis", b"basis", "case_id", b"case_id", "input", b"input", "kind", b"kind", "purpose", b"purpose", "step_id", b"step_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "applicant_id", b"applicant_id", "attempt", b"attempt", "basis", b"basis", "case_id", b"case_id", "input", b"input", "kind", b"kind", "purpose", b"purpose", "step_id", b"step_id", "undoes", b"undoes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -45,12 +45,15 @@ class Step(Shape):
     """One step of a case."""
 
     id: str = Field(examples=["household_registration"])
-    kind: str = Field(description="`verify`, `fetch`, `license`, `task`, `decide` or `notify`.", examples=["task"])
+    kind: str = Field(
+        description="`verify`, `fetch`, `license`, `task`, `decide`, `notify`, `wait`, `pay`, `sub_case` or `sign`.",
+        examples=["task"],
+    )
     title: Words
     agency: Agency | None
     optional: bool
     state: str = Field(
-        description="`waiting`, `running`, `retrying`, `done`, `skipped`, `failed`, `parked` or `canceled`.",
+        description="`waiting`, `running`, `retrying`, `done`, `skipped`, `failed`, `parked`, `canceled` or `undone`.",
         examples=["running"],
     )
     started: Moment | None
@@ -147,7 +150,9 @@ class Entry(Shape):
     time: Moment
     kind: str = Field(
         description="`opened`, `changed`, `prefilled`, `submitted`, `step_started`, `step_done`, `step_refused`, "
-        "`step_unavailable`, `retry_planned`, `step_skipped`, `step_failed`, `parked`, `resumed` or `ended`.",
+        "`step_unavailable`, `retry_planned`, `step_skipped`, `step_failed`, `parked`, `resumed`, `handed_over`, "
+        "`output_proposed`, `output_confirmed`, `sub_case_opened`, `signal_received`, `given_up`, `value_corrected` "
+        "or `ended`.",
         examples=["step_done"],
     )
     text: Words

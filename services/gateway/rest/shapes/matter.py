@@ -41,7 +41,10 @@ class Outline(Shape):
     """One step of a matter before anything has happened."""
 
     id: str = Field(examples=["household_registration"])
-    kind: str = Field(description="`verify`, `fetch`, `license`, `task`, `decide` or `notify`.", examples=["task"])
+    kind: str = Field(
+        description="`verify`, `fetch`, `license`, `task`, `decide`, `notify`, `wait`, `pay`, `sub_case` or `sign`.",
+        examples=["task"],
+    )
     title: Words
     agency: Agency | None = Field(description="Who does it; null where no department stands behind it.")
     optional: bool = Field(description="True where a case may be asked `without` it.")
