@@ -12,7 +12,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from services.gateway.domain.parts import FIELDS_MAX, STEPS_MAX, Basis, Cel, Mapped, Meaning, Name, Part, Reason, StepId, Wait
+from services.gateway.domain.parts import (
+    FIELDS_MAX,
+    STEPS_MAX,
+    Basis,
+    Cel,
+    Mapped,
+    Meaning,
+    Name,
+    Part,
+    Reason,
+    StepId,
+    Wait,
+)
 from services.gateway.domain.steps import (
     AskedStep,
     DecideStep,

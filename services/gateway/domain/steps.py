@@ -7,7 +7,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from services.gateway.domain.parts import STEPS_MAX, Basis, Cel, LongWait, Mapped, Meaning, Name, Part, Reason, StepId, Wait
+from services.gateway.domain.parts import (
+    STEPS_MAX,
+    Basis,
+    Cel,
+    LongWait,
+    Mapped,
+    Meaning,
+    Name,
+    Part,
+    Reason,
+    StepId,
+    Wait,
+)
 from services.kit.text import Text
 
 
