@@ -23,6 +23,7 @@ from tongban.exchange.v1.demands_service_pb2_grpc import add_DemandServiceServic
 from tongban.exchange.v1.documents_service_pb2_grpc import add_DocumentServiceServicer_to_server
 from tongban.exchange.v1.drops_service_pb2_grpc import add_FileDropServiceServicer_to_server
 from tongban.exchange.v1.grants_service_pb2_grpc import add_GrantServiceServicer_to_server
+from tongban.exchange.v1.lines_service_pb2_grpc import add_LineServiceServicer_to_server
 from tongban.exchange.v1.opendata_service_pb2_grpc import add_OpenDataServiceServicer_to_server
 from tongban.exchange.v1.providers_service_pb2_grpc import add_ProviderServiceServicer_to_server
 from tongban.exchange.v1.requests_service_pb2_grpc import add_DataRequestServiceServicer_to_server
@@ -36,7 +37,7 @@ from services.exchange.adapters.kinds import adapters as known_adapters
 from services.exchange.adapters.opendata.dcat import DcatWriter
 from services.exchange.adapters.opendata.producer import ReleaseProducer
 from services.exchange.adapters.watched import watched
-from services.exchange.clients import MembersClient, PersonsClient, StepsClient
+from services.exchange.clients import MembersClient, PersonsClient, ProcessesClient, StepsClient
 from services.exchange.config import Settings
 from services.exchange.domain.xroad import instance_of
 from services.exchange.events import (
@@ -68,6 +69,7 @@ from services.exchange.rpc import (
     ExchangeRpc,
     FileDropRpc,
     GrantRpc,
+    LineRpc,
     OpenDataRpc,
     PreviewRpc,
     ProviderRpc,
@@ -91,6 +93,7 @@ from services.exchange.service.drops import DropService
 from services.exchange.service.entries import EntryService
 from services.exchange.service.explaining import Explainer
 from services.exchange.service.grants import GrantService
+from services.exchange.service.lines import Elsewhere, keep_said
 from services.exchange.service.opencatalogue import OpenCatalogue
 from services.exchange.service.opendata import OpenDataService
 from services.exchange.service.ports import Adapters, Persons, Steps
@@ -152,7 +155,7 @@ async def running(
         await rulebook.refresh()
         quotas = Quotas(store, own_per_day=settings.own_queries_per_day, clock=runtime.clock, monotonic=time.monotonic)
         stack.push_async_callback(_returned, quotas)
-        hub = ConnectorHub(clock=runtime.clock, in_flight_max=settings.connector_in_flight_max)
+        hub, elsewhere = _lines(settings, runtime, store, stack)
         kinds = (
             known_adapters(hub, store, settings.cases if settings.sandbox else None) if adapters is None else adapters
         )
@@ -259,6 +262,7 @@ async def running(
                 (add_ApplicationServiceServicer_to_server, ApplicationRpc(applications)),
                 (add_GrantServiceServicer_to_server, GrantRpc(queries, explainer)),
                 (doors.add_ConnectorServiceServicer_to_server, ConnectorRpc(hub, rulebook)),
+                (add_LineServiceServicer_to_server, LineRpc(hub)),
                 (add_BatchServiceServicer_to_server, BatchRpc(batches)),
                 (add_ConsentServiceServicer_to_server, ConsentRpc(consents, rulebook)),
                 (add_DataRequestServiceServicer_to_server, DataRequestRpc(requests)),
@@ -289,6 +293,7 @@ async def running(
                     keep_clean, [each.drop_expired for each in (answering, batches, previews, requests, subscriptions)]
                 ),
                 partial(keep_cleared, drops),
+                partial(keep_said, hub, elsewhere, store, clock=runtime.clock),
                 *_watching(settings, runtime, store, drops),
                 partial(keep_watch, watch, probe_seconds=settings.provider_probe_seconds),
                 deadlines.run,
@@ -300,8 +305,22 @@ async def running(
             http_host=settings.http_host,
             http_port=settings.http_port,
             http_mutual=True,
+            reached=elsewhere.reached,
             ready={"grants": rulebook.ready},
         )
+
+
+def _lines(
+    settings: Settings, runtime: Runtime, store: ExchangeStore, stack: AsyncExitStack
+) -> tuple[ConnectorHub, Elsewhere]:
+    """Lines of connectors: those of this process, and the way to those of the others."""
+    processes = ProcessesClient(runtime.identity, runtime.telemetry)
+    stack.push_async_callback(processes.close)
+    host = settings.reached_at or settings.grpc_host
+    elsewhere = Elsewhere(store, processes, host=host, clock=runtime.clock, monotonic=time.monotonic)
+    hub = ConnectorHub(clock=runtime.clock, in_flight_max=settings.connector_in_flight_max)
+    hub.others = elsewhere
+    return hub, elsewhere
 
 
 def _open_data(settings: Settings, runtime: Runtime, store: ExchangeStore) -> OpenDataRpc:

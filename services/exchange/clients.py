@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Identity and the gateway, in the exchange's words."""
 
-from collections.abc import Sequence
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 
 from google.protobuf.struct_pb2 import Struct
+from tongban.exchange.v1 import lines_service_pb2 as lines_pb
+from tongban.exchange.v1.lines_service_pb2 import AskLineRequest
+from tongban.exchange.v1.lines_service_pb2_grpc import LineServiceStub
 from tongban.gateway.v1.gateway_pb2 import STEP_KIND_FETCH, StepInput
 from tongban.gateway.v1.gateway_service_pb2 import GetStepInputRequest
 from tongban.gateway.v1.gateway_service_pb2_grpc import StepServiceStub
@@ -11,9 +17,13 @@ from tongban.identity.v1 import identity_pb2
 from tongban.identity.v1.identity_service_pb2 import ListAgenciesRequest, ResolvePersonRequest, VerifyPersonRequest
 from tongban.identity.v1.identity_service_pb2_grpc import AgencyServiceStub, IdentityServiceStub
 
-from services.exchange.domain.inquiry import Query, Subject, SubjectKind
-from services.kit.errors import RemoteRefusal, RequestInvalid, Unavailable, Violation
+from services.exchange.domain.inquiry import Inquiry, Query, Subject, SubjectKind
+from services.exchange.domain.refusals import ProviderUnavailable
+from services.exchange.service.connectors import Outcome, WorkAnswer
+from services.kit.certificates import Identity
+from services.kit.errors import RemoteFailure, RemoteRefusal, RequestInvalid, Unavailable, Violation
 from services.kit.rpc.peer import Peer
+from services.kit.telemetry import Telemetry
 
 # Why the exchange looks up whose number it was given: to account for the use (PIPL, art. 51) and to show it to them.
 _ACCOUNTING = "PIPL art. 51"
@@ -22,6 +32,10 @@ _OLD_CARD = 15
 _SYNTHETIC = "99"
 _STEP_NOT_OPEN = "STEP_NOT_OPEN"
 _AGENCY_PAGE, _AGENCY_PAGES_MAX = 200, 50
+_WAYS_MAX = 64
+_LINE_OUTCOMES: Mapping[int, Outcome] = {
+    lines_pb.LineOutcome.Value(f"LINE_OUTCOME_{each.name}"): each for each in Outcome
+}
 
 
 class PersonsClient:
@@ -132,3 +146,49 @@ def _kind_of(number: str) -> "identity_pb2.NumberKind.ValueType":
     if len(number) == _OLD_CARD or (number.startswith("9") and not number.startswith(_SYNTHETIC)):
         return identity_pb2.NUMBER_KIND_PERMANENT_RESIDENT
     return identity_pb2.NUMBER_KIND_CITIZEN
+
+
+class ProcessesClient:
+    """The other processes of this service, each at its own address; ways are opened as they are needed."""
+
+    def __init__(self, identity: Identity, telemetry: Telemetry) -> None:
+        self._identity = identity
+        self._telemetry = telemetry
+        self._ways: OrderedDict[str, tuple[Peer, LineServiceStub, AsyncExitStack]] = OrderedDict()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def ask(self, address: str, provider: str, inquiry: Inquiry) -> WorkAnswer:
+        """Ask over a line of the process at the address. Raises ProviderUnavailable where it is gone, also meanwhile."""
+        request = AskLineRequest(
+            provider=provider,
+            resource=inquiry.resource,
+            subject_key=inquiry.subject_key,
+            fields=inquiry.fields,
+            timeout_ms=max(1, int(inquiry.timeout_seconds * 1000)),
+        )
+        peer, stub = await self._way(address)
+        try:
+            response = await peer.call(stub.AskLine, request, timeout_seconds=inquiry.timeout_seconds)
+        except (Unavailable, RemoteFailure):
+            raise ProviderUnavailable("The process with the provider's line is gone.", retry_after_seconds=1) from None
+        return WorkAnswer(_LINE_OUTCOMES.get(response.outcome, Outcome.FAILED), dict(response.values.items()))
+
+    async def close(self) -> None:
+        """Close every way."""
+        while self._ways:
+            await self._ways.popitem()[1][2].aclose()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    async def _way(self, address: str) -> tuple[Peer, LineServiceStub]:
+        way = self._ways.get(address)
+        if way is None:
+            stack = AsyncExitStack()
+            opening = Peer.open(address, self._identity, self._telemetry, server_name="exchange")
+            peer = await stack.enter_async_context(opening)
+            way = self._ways.setdefault(address, (peer, peer.stub(LineServiceStub), stack))
+            if len(self._ways) > _WAYS_MAX:
+                closing = asyncio.create_task(self._ways.popitem(last=False)[1][2].aclose())
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
+        self._ways.move_to_end(address)
+        return way[:2]

@@ -83,6 +83,12 @@ class Settings(Common, frozen=True):
     connector_in_flight_max: int = Field(
         default=100, ge=1, le=10_000, description="Questions open on one line of a connector at once."
     )
+    reached_at: str = Field(
+        default="",
+        max_length=250,
+        pattern="^[A-Za-z0-9.:-]*$",
+        description="Host at which other processes of this service reach this one; where empty, the one it listens on.",
+    )
     limits: Path = Field(
         default=Path(__file__).parent / "limits",
         description="Folder of how long the parties have (*.yaml), by jurisdiction.",

@@ -62,7 +62,8 @@ class App:
     `topics` are heard once per service (consumer group = name, with the guard); `all_topics` by every process,
     from now on, and only for caches. `background` tasks run until the drain, as the service itself; one that
     ends in an exception stops the process. `http_mutual`: the HTTP door is TLS, and its clients show a certificate of our
-    root as those of the gRPC door do. `ready` are more checks behind `/readyz` and the health service.
+    root as those of the gRPC door do. `reached` is told the port of the gRPC door that is this very process's own, also
+    where several share one, before anything in the background begins. `ready` are more checks behind `/readyz` and the health service.
     """
 
     name: str
@@ -77,4 +78,5 @@ class App:
     http_host: str = "127.0.0.1"
     http_port: int = 0
     http_mutual: bool = False
+    reached: Callable[[int], None] | None = None
     ready: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)

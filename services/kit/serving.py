@@ -172,6 +172,8 @@ async def _live(
         service = Serving(runtime, app, server, http)
         try:
             await server.start()
+            if app.reached is not None:
+                app.reached(server.own_port)
             if http is not None:
                 await http.start()
             _set_to_work(service, server)

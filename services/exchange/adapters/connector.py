@@ -22,8 +22,8 @@ class ConnectorAdapter:
         return await self._hub.ask(self._provider, inquiry, traceparent=current_traceparent())
 
     async def probe(self) -> None:
-        """Look whether a line is open. Raises ProviderUnavailable."""
-        self._hub.must_hold(self._provider, self._resource)
+        """Look whether a line is open at some process. Raises ProviderUnavailable."""
+        await self._hub.must_hold(self._provider, self._resource)
 
     async def close(self) -> None:
         """Nothing to close: lines belong to their connectors."""

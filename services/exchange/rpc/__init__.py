@@ -14,6 +14,7 @@ from services.exchange.rpc.drops import FileDropRpc
 from services.exchange.rpc.entries import EntryRpc
 from services.exchange.rpc.exchange import ExchangeRpc
 from services.exchange.rpc.explaining import GrantRpc
+from services.exchange.rpc.lines import LineRpc
 from services.exchange.rpc.opendata import OpenDataRpc
 from services.exchange.rpc.providers import ProviderRpc
 from services.exchange.rpc.requests import DataRequestRpc
@@ -35,6 +36,7 @@ __all__ = [
     "ExchangeRpc",
     "FileDropRpc",
     "GrantRpc",
+    "LineRpc",
     "OpenDataRpc",
     "PreviewRpc",
     "ProviderRpc",

@@ -3,12 +3,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from services.exchange.domain.inquiry import Inquiry
 from services.exchange.domain.refusals import ProviderAnswerInvalid, ProviderBusy, ProviderUnavailable, ResourceNotOwned
@@ -19,12 +19,18 @@ from services.kit.ids import new_id
 
 
 class Outcome(StrEnum):
-    """How a connector answers one piece of work."""
+    """How a connector answers one piece of work, or why it was not asked."""
 
     FOUND = "found"
     NOT_FOUND = "not_found"
     FAILED = "failed"
     INVALID = "invalid"
+    NO_LINE = "no_line"
+    FULL = "full"
+
+
+NOT_ASKED = frozenset({Outcome.NO_LINE, Outcome.FULL})
+"""Nobody heard the question: somebody else may be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,16 @@ class WorkAnswer:
 
     outcome: Outcome
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+class OtherLines(Protocol):
+    """Lines that other processes hold."""
+
+    async def ask(self, provider: str, inquiry: Inquiry) -> WorkAnswer:
+        """Ask over one of them. Raises ProviderUnavailable."""
+
+    async def holders(self, provider: str, resource: str) -> Sequence[str]:
+        """Give the addresses of processes that hold one."""
 
 
 class Line:
@@ -97,12 +113,14 @@ class Line:
 
 
 class ConnectorHub:
-    """Every open line of this process. Several lines of one provider take turns."""
+    """Every open line of this process. Several lines of one provider take turns; where none has room, others' are asked."""
 
     def __init__(self, *, clock: Clock, in_flight_max: int) -> None:
         self._clock = clock
         self._in_flight_max = in_flight_max
         self._lines: dict[str, deque[Line]] = {}
+        self.others: OtherLines | None = None
+        self.changed = asyncio.Event()
 
     @contextmanager
     def line(self, provider: str, offered: Mapping[str, Resource | None]) -> Iterator[Line]:
@@ -113,9 +131,11 @@ class ConnectorHub:
         line = Line(provider, offered, in_flight_max=self._in_flight_max)
         for code in line.resources:
             self._lines.setdefault(code, deque()).append(line)
+        self.changed.set()
         try:
             yield line
         finally:
+            self.changed.set()
             for code in line.resources:
                 lines = self._lines[code]
                 lines.remove(line)
@@ -130,9 +150,28 @@ class ConnectorHub:
                 if not line.closed:
                     line.close()
 
+    def held(self) -> Collection[tuple[str, str]]:
+        """Give the (provider, resource) pairs that lines of this process serve."""
+        return {(line.provider, code) for code, lines in self._lines.items() for line in lines if not line.closed}
+
     async def ask(self, provider: str, inquiry: Inquiry, *, traceparent: str = "") -> Mapping[str, Any] | None:
-        """Ask over the next line with room. Raises ProviderUnavailable, ProviderBusy."""
-        line = self._next(provider, inquiry.resource)
+        """Ask over the next line with room, here or elsewhere. Raises ProviderUnavailable, ProviderBusy, ProviderAnswerInvalid."""
+        answer = await self.ask_here(provider, inquiry, traceparent=traceparent)
+        if answer.outcome in NOT_ASKED and self.others is not None:
+            elsewhere = await self.others.ask(provider, inquiry)
+            # Full here and nobody else there: busy, not away.
+            answer = answer if elsewhere.outcome is Outcome.NO_LINE else elsewhere
+        return _values(answer)
+
+    async def ask_here(self, provider: str, inquiry: Inquiry, *, traceparent: str = "") -> WorkAnswer:
+        """Ask over a line of this process. Raises ProviderUnavailable where it drops meanwhile."""
+        lines = self._lines_of(provider, inquiry.resource)
+        free = next((line for line in lines if not line.full), None)
+        if free is None:
+            return WorkAnswer(Outcome.FULL if lines else Outcome.NO_LINE)
+        turns = self._lines[inquiry.resource]
+        turns.remove(free)
+        turns.append(free)
         work = Work(
             work_id=new_id(),
             resource=inquiry.resource,
@@ -141,30 +180,35 @@ class ConnectorHub:
             expire_time=self._clock() + timedelta(seconds=inquiry.timeout_seconds),
             traceparent=traceparent,
         )
-        answer = await line.ask(work)
-        if answer.outcome is Outcome.FAILED:
-            raise ProviderUnavailable("The provider's connector could not ask its register.")
-        if answer.outcome is Outcome.INVALID:
-            raise ProviderAnswerInvalid("The provider's connector gave an answer that is too large.")
-        return answer.values if answer.outcome is Outcome.FOUND else None
+        return await free.ask(work)
 
-    def must_hold(self, provider: str, resource: str) -> None:
-        """Return if a line of the provider serves the resource. Raises ProviderUnavailable."""
-        self._lines_of(provider, resource)
+    async def must_hold(self, provider: str, resource: str) -> None:
+        """Return if a line of the provider serves the resource, here or elsewhere. Raises ProviderUnavailable."""
+        if self._lines_of(provider, resource):
+            return
+        if self.others is None or not await self.others.holders(provider, resource):
+            raise _not_connected()
 
     def _lines_of(self, provider: str, resource: str) -> list[Line]:
         # The catalogue may have changed hands while a line stayed open: only the provider of today is asked.
-        lines = [line for line in self._lines.get(resource, ()) if line.provider == provider and not line.closed]
-        if not lines:
-            raise ProviderUnavailable("The provider's connector is not connected.", retry_after_seconds=1)
-        return lines
+        return [line for line in self._lines.get(resource, ()) if line.provider == provider and not line.closed]
 
-    def _next(self, provider: str, resource: str) -> Line:
-        lines = self._lines_of(provider, resource)
-        free = next((line for line in lines if not line.full), None)
-        if free is None:
+
+def _values(answer: WorkAnswer) -> Mapping[str, Any] | None:
+    match answer.outcome:
+        case Outcome.FOUND:
+            return answer.values
+        case Outcome.NOT_FOUND:
+            return None
+        case Outcome.INVALID:
+            raise ProviderAnswerInvalid("The provider's connector gave an answer that is too large.")
+        case Outcome.FULL:
             raise ProviderBusy("Every line of the provider's connector is full.", retry_after_seconds=1)
-        turns = self._lines[resource]
-        turns.remove(free)
-        turns.append(free)
-        return free
+        case Outcome.NO_LINE:
+            raise _not_connected()
+        case Outcome.FAILED:
+            raise ProviderUnavailable("The provider's connector could not ask its register.")
+
+
+def _not_connected() -> ProviderUnavailable:
+    return ProviderUnavailable("The provider's connector is not connected.", retry_after_seconds=1)

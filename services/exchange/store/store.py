@@ -17,6 +17,7 @@ from services.exchange.store.corrections import CorrectionReads
 from services.exchange.store.demands import DemandReads
 from services.exchange.store.drops import DropReads
 from services.exchange.store.grants import GrantReads
+from services.exchange.store.lines import LineReads
 from services.exchange.store.opendata import OpenDataReads
 from services.exchange.store.providers import ProviderReads
 from services.exchange.store.requests import RequestReads
@@ -38,6 +39,7 @@ class ExchangeStore(
     CatalogueReads,
     SearchReads,
     DropReads,
+    LineReads,
     ProviderReads,
     ChangeReads,
     BatchReads,

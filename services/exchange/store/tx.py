@@ -16,6 +16,7 @@ from services.exchange.store.corrections import CorrectionRows
 from services.exchange.store.demands import DemandRows
 from services.exchange.store.drops import DropRows
 from services.exchange.store.grants import GrantRows
+from services.exchange.store.lines import LineRows
 from services.exchange.store.opendata import OpenDataRows
 from services.exchange.store.providers import ProviderRows
 from services.exchange.store.requests import RequestRows
@@ -31,6 +32,7 @@ class ExchangeTx(
     GrantRows,
     CatalogueRows,
     DropRows,
+    LineRows,
     OpenDataRows,
     ProviderRows,
     ChangeRows,

@@ -39,7 +39,7 @@ _SPARE_CALLS: Final = 200
 
 
 class Server:
-    """One server with one TLS port. `start`, then `drain`."""
+    """One server with one TLS port, and a second of its own where processes share the first. `start`, then `drain`."""
 
     def __init__(
         self, name: str, settings: Common, identity: Identity, telemetry: Telemetry, keeper: Doorkeeper
@@ -69,7 +69,7 @@ class Server:
             maximum_concurrent_rpcs=settings.rpc_in_flight_max + settings.rpc_streams_max + _SPARE_CALLS,
         )
         self.health = HealthServicer()
-        self.port = 0
+        self.port = self.own_port = 0
 
     def add(self, rpc: Sequence[tuple[Adder, object]]) -> None:
         """Register servicers, and the services that every server has."""
@@ -90,12 +90,19 @@ class Server:
         _try_port(settings.grpc_host, settings.grpc_port, shared=settings.reuse_port)
         try:
             self.port = self._server.add_secure_port(address, self._identity.server_credentials())
+            self.own_port = self._own_port()
         except RuntimeError:
             self.port = 0
         if not self.port:
             raise StartupError(f"The gRPC port {address} is in use or can't be opened.")
         await self._server.start()
         return self.port
+
+    def _own_port(self) -> int:
+        """Give a port that leads to this process and no other."""
+        if not self._settings.reuse_port:
+            return self.port
+        return self._server.add_secure_port(f"{self._settings.grpc_host}:0", self._identity.server_credentials())
 
     async def drain(self, seconds: float) -> None:
         """Take nothing new, end the streams, let calls finish for so long, then cut what is left."""
