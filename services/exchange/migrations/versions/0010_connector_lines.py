@@ -7,7 +7,7 @@ from alembic import op
 from services.kit.store import UtcDateTime
 
 revision = "0010_connector_lines"
-down_revision = "0008_open_data"
+down_revision = "0009_batches_by_agency"
 
 
 def upgrade() -> None:
