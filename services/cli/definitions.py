@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Definitions and their surroundings from disk, for `tongban matter`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+import yaml
 
 from sandbox import catalogue
 from sandbox.agencies import PATH as CITY_AGENCIES
 from services.cli.options import Options
+from services.gateway.definitions.bpmn_in import from_bpmn
+from services.gateway.definitions.bpmn_out import to_bpmn
 from services.gateway.definitions.known import Known, read_license_types, read_meanings
 from services.gateway.definitions.lint import lint
+from services.gateway.definitions.script import Script, read_script
+from services.gateway.definitions.simulate import simulate, unknown_names
 from services.gateway.domain.definition import Matter
+from services.gateway.domain.plan import compile_plan
 from services.gateway.domain.problems import DefinitionInvalid, Problem
 from services.gateway.workflows import read_agencies, read_matter
 from services.kit.errors import StartupError
@@ -72,3 +79,28 @@ def text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise StartupError(f"{path} can't be read.") from error
+
+
+def simulated(path: Path, script: Path | None, failures: Sequence[str]) -> Iterator[str]:
+    """The timeline of a run. Raises StartupError."""
+    plan = compile_plan(read(path))
+    chosen = script or path.parent / "simulations" / path.name
+    said = read_script(text_of(chosen)) if script or chosen.exists() else Script()
+    said = said.failing(failures)
+    if unknown := ", ".join(unknown_names(plan, said)):
+        raise StartupError(f"The matter does not have what the script names: {unknown}.")
+    return simulate(plan, known(), said).lines()
+
+
+def converted(path: Path) -> str:
+    """A definition as BPMN, or BPMN as a definition. Raises StartupError."""
+    if path.suffix == ".bpmn":
+        return as_yaml(from_bpmn(text_of(path)))
+    return to_bpmn(read(path), agencies())
+
+
+def as_yaml(matter: Matter) -> str:
+    """A definition as its file would have it."""
+    values = matter.model_dump(mode="json", exclude_defaults=True)
+    head = "# SPDX-License-Identifier: Apache-2.0\n# yaml-language-server: $schema=schema.json\n"
+    return head + yaml.safe_dump(values, allow_unicode=True, sort_keys=False, width=160)

@@ -63,3 +63,28 @@ def schema(out: Out = None) -> None:
     from services.gateway.definitions.schema import schema_text  # noqa: PLC0415
 
     definitions.write(schema_text(), out)
+
+
+@app.command()
+def simulate(
+    path: File,
+    script: Annotated[Path | None, typer.Option(help="What happens (*.yaml); simulations/<name> where none.")] = None,
+    fail: Annotated[
+        list[str] | None, typer.Option(help="A failure in front, e.g. fetch_marriage:'UNAVAILABLE x2' or a:REFUSED:NO.")
+    ] = None,
+) -> None:
+    """Run a matter on a made-up clock with made-up answers and failures, and print the timeline in China's time."""
+    from services.cli import definitions  # noqa: PLC0415
+
+    for line in definitions.simulated(path, script, fail or []):
+        print(line)
+
+
+@app.command()
+def bpmn(
+    path: Annotated[Path, typer.Argument(help="A definition (*.yaml), or BPMN 2.0 (*.bpmn).")], out: Out = None
+) -> None:
+    """Write a definition as BPMN 2.0 with its diagram; read BPMN back as a definition."""
+    from services.cli import definitions  # noqa: PLC0415
+
+    definitions.write(definitions.converted(path), out)
