@@ -10,6 +10,16 @@ PATH = Path(__file__).with_name("agencies.yaml")
 
 
 @dataclass(frozen=True, slots=True)
+class Clerk:
+    """An account of a department that works by people."""
+
+    key: str
+    name_zh: str
+    name_en: str
+    rights: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Agency:
     """One department and the rights that it needs for its part."""
 
@@ -18,12 +28,23 @@ class Agency:
     name_zh: str
     name_en: str
     rights: tuple[str, ...]
+    clerks: tuple[Clerk, ...] = ()
 
 
 def load(path: Path = PATH) -> dict[str, Agency]:
     """All departments by key, in the order of the file."""
     listing = yaml.safe_load(path.read_text(encoding="utf-8"))["agencies"]
     return {
-        row["key"]: Agency(row["key"], row["uscc"], row["name_zh"], row["name_en"], tuple(sorted(row["rights"])))
+        row["key"]: Agency(
+            row["key"],
+            row["uscc"],
+            row["name_zh"],
+            row["name_en"],
+            tuple(sorted(row["rights"])),
+            tuple(
+                Clerk(one["id"], one["name_zh"], one["name_en"], tuple(one.get("rights", ())))
+                for one in row.get("clerks", ())
+            ),
+        )
         for row in listing
     }

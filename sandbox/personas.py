@@ -61,6 +61,19 @@ def personas(city: City, agencies: dict[str, Agency], subject_of: SubjectOf, tod
             title_en="Clerk of civil affairs",
             samples_json="{}",
         ),
+        *(
+            nouns.Persona(
+                key=clerk.key,
+                role="clerk",
+                agency=agency.uscc,
+                rights=sorted({*CLERK_RIGHTS, *clerk.rights}),
+                title_zh=clerk.name_zh,
+                title_en=clerk.name_en,
+                samples_json="{}",
+            )
+            for agency in agencies.values()
+            for clerk in agency.clerks
+        ),
         nouns.Persona(
             key="operator-1",
             role="operator",

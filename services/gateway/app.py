@@ -38,6 +38,7 @@ from services.gateway.service.bell import Bell
 from services.gateway.service.corrections import RecallDesk
 from services.gateway.service.drafts import Drafts
 from services.gateway.service.engine import Engine
+from services.gateway.service.inbox import Inbox
 from services.gateway.service.prefill import Prefiller
 from services.gateway.service.resident import Sources
 from services.gateway.service.steps import StepDesk
@@ -60,6 +61,8 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
     workflows = load_workflows(settings.matters, settings.agencies)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqlGatewayStore.open(runtime, encode=to_wire))
+        async with store.transaction() as tx:
+            await tx.found_roster(clerk for agency in workflows.agencies for clerk in agency.clerks)
         traces = await stack.enter_async_context(TraceStore.open(settings.traces))
         identity = IdentityClient(runtime.peer("identity"))
         exchange = ExchangeClient(runtime.peer("exchange"))
@@ -127,6 +130,7 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
                 service,
                 runtime.tokens,
                 open_data=OpenDataClient(runtime.peer("exchange")),
+                inbox=Inbox(engine, store),
                 telemetry=runtime.telemetry,
                 ready=runtime.readiness.problems,
                 limits=Limits(

@@ -2,13 +2,16 @@
 """The matters that are offered: read from files once and checked; old versions stay known for the cases on them."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
 from services.gateway.domain.definition import ExchangePrefill, Matter, OwnedStep
+from services.gateway.domain.effects import NewTask
+from services.gateway.domain.inbox import Clerk, Place, Queue, place_of
 from services.gateway.domain.plan import Plan, compile_plan
 from services.gateway.domain.problems import DefinitionInvalid, Problem, ProblemCode
 from services.gateway.domain.refusals import MatterNotFound
@@ -22,12 +25,18 @@ _OLD_PLANS_MAX = 200
 class Agency:
     """A department in its role."""
 
-    __slots__ = ("name", "role", "uscc")
+    __slots__ = ("clerks", "name", "queues", "role", "uscc")
 
-    def __init__(self, role: str, uscc: str, name: Text) -> None:
+    def __init__(
+        self, role: str, uscc: str, name: Text, *, queues: Sequence[Queue] = (), clerks: Sequence[Clerk] = ()
+    ) -> None:
         self.role = role
         self.uscc = uscc
         self.name = name
+        self.queues = tuple(queues)
+        """In the order in which they are asked for a new task; what none takes goes to the agency's own system."""
+        self.clerks = tuple(clerks)
+        """Who is on the roster from the first day."""
 
 
 class Workflows:
@@ -77,6 +86,16 @@ class Workflows:
     def agency(self, role: str) -> Agency:
         """The agency in a role; one with an empty USCC where nobody has it any more."""
         return self._agencies.get(role) or Agency(role, "", Text(role, role))
+
+    def place(self, task: NewTask) -> Place:
+        """Where a new task goes: to a queue of clerks, or to the agency's own system."""
+        agency = self.agency(task.role)
+        return place_of(agency.queues, agency.uscc, task.operation, task.matter, task.input)
+
+    @property
+    def agencies(self) -> tuple[Agency, ...]:
+        """Everybody here."""
+        return tuple(self._agencies.values())
 
     def agency_of(self, uscc: str) -> Agency:
         """The agency of a USCC; its code stands for its name where it is not ours."""
@@ -149,9 +168,36 @@ def read_agencies(text: str, where: str) -> dict[str, Agency]:
     """
     try:
         rows = yaml.safe_load(text)["agencies"]
-        return {row["key"]: Agency(row["key"], row["uscc"], Text(row["name_zh"], row["name_en"])) for row in rows}
-    except (yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
-        raise StartupError(f"{where} is no list of agencies (agencies: key, uscc, name_zh, name_en).") from error
+        return {row["key"]: _agency(row) for row in rows}
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        raise StartupError(
+            f"{where} is no list of agencies (agencies: key, uscc, name_zh, name_en; where clerks work, queues and clerks)."
+        ) from error
+
+
+def _agency(row: Mapping[str, Any]) -> Agency:
+    queues = [
+        Queue(
+            queue_id=one["id"],
+            title=Text(one["title_zh"], one["title_en"]),
+            skill=one["skill"],
+            operations=frozenset(one.get("operations", ())),
+            matters=frozenset(one.get("matters", ())),
+            region=one.get("region", ""),
+        )
+        for one in row.get("queues", ())
+    ]
+    clerks = [
+        Clerk(
+            agency=row["uscc"],
+            clerk_id=one["id"],
+            name=Text(one["name_zh"], one["name_en"]),
+            region=str(one.get("region", "")),
+            skills=frozenset(one["skills"]),
+        )
+        for one in row.get("clerks", ())
+    ]
+    return Agency(row["key"], row["uscc"], Text(row["name_zh"], row["name_en"]), queues=queues, clerks=clerks)
 
 
 def _text(path: Path) -> str:

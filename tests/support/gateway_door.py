@@ -4,6 +4,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import httpx
 from fastapi import FastAPI
@@ -13,9 +14,14 @@ from starlette.routing import BaseRoute
 
 from services.gateway.rest.app import build_app
 from services.gateway.rest.limits import Limits
+from services.gateway.service.inbox import Inbox
+from services.gateway.service.inbox.ports import InboxStore
 from services.kit.telemetry import Telemetry
 from tests.support.gateway_fake import NOW, FakeGateway, FakeVerifier
+from tests.support.gateway_matters import workflows_of
+from tests.support.gateway_memory import MemoryGatewayStore
 from tests.support.gateway_opendata import FakeOpenData
+from tests.support.gateway_world import World
 
 MOTHER = {"authorization": "Bearer citizen:mother"}
 OTHER = {"authorization": "Bearer citizen:other"}
@@ -56,6 +62,7 @@ async def doorway(
         gateway,
         FakeVerifier(),
         open_data=open_data or FakeOpenData(),
+        inbox=empty_inbox(),
         telemetry=telemetry,
         ready=ready,
         limits=limits,
@@ -69,6 +76,12 @@ async def doorway(
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client:
         yield Doorway(client, gateway, app, spans, failing)
     telemetry.close()
+
+
+def empty_inbox() -> Inbox:
+    """An inbox that nobody's token opens; tests/support/gateway_inbox.py has one with clerks."""
+    world = World(MemoryGatewayStore(lambda: NOW), workflows_of(), lambda: NOW)
+    return Inbox(world.engine, cast(InboxStore, world.store))
 
 
 async def draft(door: Doorway, key: str = "k-1", **answers: str) -> dict[str, object]:

@@ -83,11 +83,12 @@ class IdempotencyKeyReused(Refusal):
 
 
 class FakeVerifier:
-    """Tokens are `<role>:<subject>[:<right>,...]`; `expired:x` has expired."""
+    """Tokens are `<role>:<subject>[:<right>,...[:<agency>]]`; `expired:x` has expired."""
 
     async def verify(self, token: str) -> Claims:
         role, _, rest = token.partition(":")
-        subject, _, rights = rest.partition(":")
+        subject, _, rest = rest.partition(":")
+        rights, _, agency = rest.partition(":")
         if role == "expired":
             raise TokenExpired("The access token has expired.", remedy="Sign in again.")
         if role not in {"citizen", "clerk", "operator"} or not subject:
@@ -96,7 +97,7 @@ class FakeVerifier:
             kind=CallerKind(role),
             subject=subject,
             rights=frozenset(filter(None, rights.split(","))),
-            agency="",
+            agency=agency,
             client_id="test",
             token_id="1",
             expires=int((NOW + timedelta(hours=1)).timestamp()),

@@ -4,7 +4,7 @@
 import asyncio
 import copy
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from services.gateway.domain.bounds import Standing
 from services.gateway.domain.case import CaseState, fold
 from services.gateway.domain.effects import Effects, NewTask, Notice, Timer
 from services.gateway.domain.history import CaseOpened, Event
+from services.gateway.domain.inbox import TO_PROGRAM, Place
 from services.gateway.domain.plan import Plan
 from services.gateway.service.ports import CaseFile, CaseMoved, CaseRow, Remembered, TaskRow, TaskState
 from services.kit.clock import Clock
@@ -162,7 +163,7 @@ class MemoryGatewayTx:
     async def standing(self, applicant_id: str, matter: str, since: datetime) -> Standing:
         return self._kept.standing(applicant_id, matter, since)
 
-    async def carry_out(self, effects: Effects, agencies: Mapping[str, str]) -> None:
+    async def carry_out(self, effects: Effects, places: Sequence[Place]) -> None:
         for case_id, step_id in effects.closed_tasks:
             self._close_tasks(case_id, step_id)
         for case_id, step_id in effects.closed_timers:
@@ -170,8 +171,8 @@ class MemoryGatewayTx:
         if effects.ended:
             self._close_tasks(effects.ended, "")
             self._clear_timers(effects.ended, "")
-        for new in effects.tasks:
-            task = _task(new, agencies[new.role])
+        for new, place in zip(effects.tasks, places, strict=True):
+            task = _task(new, place)
             self._kept.tasks[task.task_id] = task
         for timer in effects.timers:
             await self.put_timer(timer)
@@ -249,6 +250,7 @@ def _to_take(kept: Kept, agency: str, operations: Sequence[str], now: datetime) 
         task
         for task in kept.tasks.values()
         if task.agency == agency
+        and task.queue == TO_PROGRAM
         and (not operations or task.operation in operations)
         and (
             task.state is TaskState.OPEN
@@ -257,13 +259,15 @@ def _to_take(kept: Kept, agency: str, operations: Sequence[str], now: datetime) 
     ]
 
 
-def _task(new: NewTask, agency: str) -> TaskRow:
+def _task(new: NewTask, place: Place) -> TaskRow:
     return TaskRow(
         task_id=derived_id("task", new.case_id, new.step_id, str(new.attempt)),
         case_id=new.case_id,
         step_id=new.step_id,
         attempt=new.attempt,
-        agency=agency,
+        agency=place.agency,
+        queue=place.queue,
+        region=place.region,
         operation=new.operation,
         matter=new.matter,
         title=new.title,

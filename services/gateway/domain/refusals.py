@@ -142,6 +142,48 @@ class LeaseLost(Refusal):
     code = Code.ABORTED
 
 
+class TaskHeld(Refusal):
+    """Another clerk holds the task; the message says who, and since when."""
+
+    code = Code.ABORTED
+
+
+class TaskNotHeld(Refusal):
+    """Nobody holds the task: it must be claimed before it is worked on."""
+
+
+class ClerkOnly(Refusal):
+    """Only a clerk has an inbox."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class ClerkUnknown(Refusal):
+    """The department's roster has no such clerk."""
+
+    code = Code.NOT_FOUND
+
+
+class ClerkNotCompetent(Refusal):
+    """The task is outside the clerk's skills or jurisdiction."""
+
+
+class ClerkAbsent(Refusal):
+    """The clerk is away; the message says until when, and who stands in."""
+
+
+class AbsenceInvalid(Refusal):
+    """An absence without days, with too many, or with nobody else to stand in; `violations` say which."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class QueueNotFound(Refusal):
+    """The department has no such queue."""
+
+    code = Code.NOT_FOUND
+
+
 class TaskOutputInvalid(Refusal):
     """What came back is not what the step declares; `violations` name what is missing or malformed."""
 

@@ -18,7 +18,9 @@ from services.gateway.rest import (
     matters,
     oauth,
     opendata,
+    roster,
 )
+from services.gateway.rest import inbox as inbox_room
 from services.gateway.rest import sandbox as sandbox_room
 from services.gateway.rest.docs import add_docs
 from services.gateway.rest.door import Door, Ready, Verifier
@@ -26,6 +28,7 @@ from services.gateway.rest.limits import Buckets, Limits, Streams
 from services.gateway.rest.refused import add_refusals
 from services.gateway.rest.watch import Watch
 from services.gateway.service import GatewayService
+from services.gateway.service.inbox import Inbox
 from services.gateway.service.opendata import OpenData
 from services.kit.clock import Clock, utc_now
 from services.kit.http.bodies import BoundedBodies
@@ -37,6 +40,7 @@ def build_app(
     verifier: Verifier,
     *,
     open_data: OpenData,
+    inbox: Inbox,
     telemetry: Telemetry,
     ready: Ready,
     limits: Limits | None = None,
@@ -52,6 +56,7 @@ def build_app(
         service: the use cases.
         verifier: tells what a bearer token says.
         open_data: what is open to everybody.
+        inbox: what clerks do.
         telemetry: traces each request.
         ready: answers what is wrong by the name of the part, for `/readyz`; empty when ready.
         limits: bounds of the door.
@@ -73,6 +78,7 @@ def build_app(
     app.state.door = Door(
         service=service,
         open_data=open_data,
+        inbox=inbox,
         verifier=verifier,
         ready=ready,
         limits=limits,
@@ -95,6 +101,8 @@ def build_app(
         data_tracker,
         consents,
         corrections,
+        inbox_room,
+        roster,
         opendata,
         sandbox_room,
         oauth,

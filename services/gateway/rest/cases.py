@@ -12,11 +12,13 @@ from services.gateway.rest.contract import (
     LINK,
     LOCATION,
     IdempotencyKey,
+    IfMatch,
     JsonRoute,
     PageSize,
     PageToken,
     answers,
     errors,
+    version_of,
 )
 from services.gateway.rest.door import Door, TheDoor, resident
 from services.gateway.rest.pages import next_link
@@ -28,16 +30,6 @@ from services.kit.errors import Code, Refusal
 router = APIRouter(route_class=JsonRoute, tags=["cases"], dependencies=[Depends(resident)])
 
 CaseId = Annotated[UUID, Path(description="The case (UUID).", examples=["6f0c6f9e-6b1c-4a54-9a43-2f3a5f4f0b52"])]
-IfMatch = Annotated[
-    str,
-    Header(
-        alias="If-Match",
-        max_length=100,
-        pattern=r'^("[0-9]{1,9}"|\*)?$',
-        description="ETag of the version that was read; 412 where the case has moved on. Left out: no check.",
-        examples=['"1"'],
-    ),
-]
 IfNoneMatch = Annotated[
     str,
     Header(alias="If-None-Match", max_length=1000, description="ETag that is known already; 304 if it still holds."),
@@ -96,7 +88,7 @@ async def change_case(  # noqa: PLR0917 - called by name
             case_id=str(case_id),
             answers=asked.answers,
             without=None if asked.without is None else tuple(asked.without),
-            version=_version(if_match),
+            version=version_of(if_match),
             idempotency_key=key,
         )
     )
@@ -137,7 +129,7 @@ async def submit_case(
     a day (`TOO_MANY_SUBMISSIONS`); both are 429, and the draft is kept.
     """
     case = await door.service.submit_case(
-        SubmitCase(case_id=str(case_id), version=_version(if_match), idempotency_key=key)
+        SubmitCase(case_id=str(case_id), version=version_of(if_match), idempotency_key=key)
     )
     request.scope["tongban.case"] = case.id
     assert case.submitted is not None
@@ -230,8 +222,3 @@ def _rendered(request: Request, view: CaseView, *, status: int = 200, location: 
         headers["location"] = f"/api/v1/cases/{view.id}"
     body = Case.model_validate(view).model_dump_json()
     return Response(body, status_code=status, media_type="application/json", headers=headers)
-
-
-def _version(if_match: str) -> int | None:
-    """Read If-Match: one strong ETag of ours; none or `*` for no check."""
-    return int(if_match.strip('"')) if if_match not in {"", "*"} else None

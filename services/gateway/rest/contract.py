@@ -20,7 +20,7 @@ _DESCRIPTIONS = {
     403: "The caller is known, but may not do this.",
     404: "There is no such thing of the caller's.",
     409: "The state of things doesn't allow it; `reason` says what is so.",
-    412: "The case has changed since the version in If-Match.",
+    412: "It has changed since the version in If-Match.",
     413: "The body is too large.",
     410: "There was such a thing, and it does not come back; the detail says why.",
     415: "The body is not JSON.",
@@ -121,6 +121,23 @@ def _rfc3339(value: object) -> object:
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
 """A moment in a query, RFC 3339."""
+IfMatch = Annotated[
+    str,
+    Header(
+        alias="If-Match",
+        max_length=100,
+        pattern=r'^("[0-9]{1,9}"|\*)?$',
+        description="ETag of the version that was read; 412 where it has changed since. Left out: no check.",
+        examples=['"1"'],
+    ),
+]
+
+
+def version_of(if_match: str) -> int | None:
+    """The version that If-Match names; None for any."""
+    return int(if_match.strip('"')) if if_match not in {"", "*"} else None
+
+
 PageSize = Annotated[int, Query(ge=1, le=200, description="Rows at most.")]
 PageToken = Annotated[
     str, Query(max_length=1000, description="`next_page_token` of the page before; empty for the first.")

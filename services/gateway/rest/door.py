@@ -10,6 +10,7 @@ from fastapi.security.utils import get_authorization_scheme_param
 
 from services.gateway.rest.limits import Allowance, Buckets, Limits, Streams
 from services.gateway.service import GatewayService
+from services.gateway.service.inbox import Inbox
 from services.gateway.service.opendata import OpenData
 from services.kit.caller import Caller, acting_as
 from services.kit.clock import Clock
@@ -38,6 +39,7 @@ class Door:
 
     service: GatewayService
     open_data: OpenData
+    inbox: Inbox
     verifier: Verifier
     ready: Ready
     limits: Limits

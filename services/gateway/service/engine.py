@@ -57,7 +57,7 @@ class Turn:
         effects = effects_of(plan, file.case_id, file.state, state, events, finished=finished)
         with self._engine.within_case(after):
             await self.tx.append(file, after, events)
-            await self.tx.carry_out(effects, {task.role: self._engine.uscc(task.role) for task in effects.tasks})
+            await self.tx.carry_out(effects, [self._engine.workflows.place(task) for task in effects.tasks])
         self.changed.append((after, effects))
         return after
 

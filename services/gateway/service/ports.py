@@ -13,6 +13,7 @@ from services.gateway.domain.case import CaseState, CaseStatus
 from services.gateway.domain.effects import Effects, Timer
 from services.gateway.domain.expressions import Scalar
 from services.gateway.domain.history import CaseOpened, Event
+from services.gateway.domain.inbox import TO_PROGRAM, Place
 from services.gateway.domain.plan import Plan
 from services.gateway.domain.values import StepInput
 from services.gateway.service.views import (
@@ -98,6 +99,18 @@ class TaskRow:
     answer_digest: str
     traceparent: str
     input: StepInput = field(repr=False)
+    queue: str = TO_PROGRAM
+    region: str = ""
+    """Where it belongs, for clerks' jurisdictions; empty outside queues."""
+    clerk: str = ""
+    """The clerk's account who holds it or did it, of a task in a queue."""
+    since: datetime | None = None
+    """From when they hold it."""
+    version: int = 1
+    """Counts up with every change; the ETag."""
+    created: datetime | None = None
+    due: datetime | None = None
+    finished: datetime | None = None
 
 
 class GatewayTx(Protocol):
@@ -133,8 +146,8 @@ class GatewayTx(Protocol):
     async def standing(self, applicant_id: str, matter: str, since: datetime) -> Standing:
         """Open cases of a matter, and submissions from a moment on; after a submission nobody adds to it till the end."""
 
-    async def carry_out(self, effects: Effects, agencies: Mapping[str, str]) -> None:
-        """Tasks, timers, notices and facts. `agencies` tells the USCC of each role."""
+    async def carry_out(self, effects: Effects, places: Sequence[Place]) -> None:
+        """Tasks, timers, notices and facts. `places` tells where each of the new tasks goes."""
 
     async def remembered(self, caller: str, key: str) -> Remembered | None:
         """What was done under the key."""

@@ -9,11 +9,12 @@ from typing import Any
 from services.gateway.domain.advance import Answer, awaits, react_to_answer
 from services.gateway.domain.definition import TaskStep, canonical_json
 from services.gateway.domain.form import check_output
-from services.gateway.domain.history import Outcome
+from services.gateway.domain.history import Event, Outcome
+from services.gateway.domain.plan import Plan
 from services.gateway.domain.refusals import LeaseLost, TaskNotFound, TaskNotOpen
 from services.gateway.service.bell import tasks_key
 from services.gateway.service.engine import Engine, Turn
-from services.gateway.service.ports import CaseMoved, TaskRow, TaskState
+from services.gateway.service.ports import CaseFile, CaseMoved, TaskRow, TaskState
 from services.kit.caller import current_caller
 from services.kit.errors import RequestIdReused
 from services.kit.ids import new_id
@@ -88,7 +89,8 @@ class TaskDesk:
             if not _repeated(task, command.request_id, digest):
                 _must_hold(task, command.lease_token)
                 answer = Answer(task.step_id, task.attempt, Outcome.DONE, output=dict(command.output))
-                await self._answered(turn, task, answer, TaskState.DONE, (command.request_id, digest))
+                proof = command.request_id, digest
+                await answered(turn, task, answer, TaskState.DONE, proof, now=self._engine.clock())
             return task.agency
 
         self._free(await self._engine.transact(work))
@@ -103,28 +105,11 @@ class TaskDesk:
             if not _repeated(task, command.request_id, digest):
                 _must_hold(task, command.lease_token)
                 answer = Answer(task.step_id, task.attempt, Outcome.REFUSED, command.reason, message=command.message)
-                await self._answered(turn, task, answer, TaskState.REFUSED, (command.request_id, digest))
+                proof = command.request_id, digest
+                await answered(turn, task, answer, TaskState.REFUSED, proof, now=self._engine.clock())
             return task.agency
 
         self._free(await self._engine.transact(work))
-
-    async def _answered(
-        self, turn: Turn, task: TaskRow, answer: Answer, how: TaskState, proof: tuple[str, str]
-    ) -> None:
-        """Close the task and take the answer into its case. Raises CaseMoved where the lease went over meanwhile."""
-        file, plan = await turn.load(task.case_id)
-        if not awaits(file.state, task.step_id, task.attempt):
-            if await turn.tx.task(task.task_id) != task:
-                raise CaseMoved  # Perhaps by this very request: look at the task again.
-            raise TaskNotOpen("The case no longer asks for this task.")
-        step = plan.step(task.step_id)
-        if how is TaskState.DONE and isinstance(step, TaskStep):
-            answer = replace(answer, output=check_output(step, answer.output))
-        events = react_to_answer(plan, task.case_id, file.state, answer, self._engine.clock())
-        request_id, digest = proof
-        if not await turn.tx.finish_task(task, how, request_id, digest):
-            raise CaseMoved
-        await turn.apply(file, plan, events, finished=task.step_id)
 
     async def _leased(self, agency: str, operations: Sequence[str], holder: str, most: int) -> Sequence[TaskRow]:
         now = self._engine.clock()
@@ -134,6 +119,44 @@ class TaskDesk:
     def _free(self, agency: str) -> None:
         """A holder has room again."""
         self._engine.bell.ring(tasks_key(agency))
+
+
+async def answered(
+    turn: Turn, task: TaskRow, answer: Answer, how: TaskState, proof: tuple[str, str], *, now: datetime
+) -> None:
+    """Close a task and take the answer into its case.
+
+    Args:
+        turn: the transaction.
+        task: as it was read in it.
+        answer: what came of it.
+        how: how the task ends.
+        proof: request id and digest of the answer.
+        now: when it came.
+
+    Raises:
+        CaseMoved: the task went into other hands meanwhile; look at it again.
+        TaskNotOpen: its case no longer asks for it.
+        TaskOutputInvalid: the output is not what the step declares.
+    """
+    file, plan = await turn.load(task.case_id)
+    if not awaits(file.state, task.step_id, task.attempt):
+        if await turn.tx.task(task.task_id) != task:
+            raise CaseMoved  # Perhaps by this very request: look at the task again.
+        raise TaskNotOpen("The case no longer asks for this task.")
+    events = reactions(plan, file, answer, now, done=how is TaskState.DONE)
+    request_id, digest = proof
+    if not await turn.tx.finish_task(task, how, request_id, digest):
+        raise CaseMoved
+    await turn.apply(file, plan, events, finished=task.step_id)
+
+
+def reactions(plan: Plan, file: CaseFile, answer: Answer, now: datetime, *, done: bool) -> tuple[Event, ...]:
+    """What follows from an answer to a task. Raises TaskOutputInvalid."""
+    step = plan.step(answer.step_id)
+    if done and isinstance(step, TaskStep):
+        answer = replace(answer, output=check_output(step, answer.output))
+    return react_to_answer(plan, file.case_id, file.state, answer, now)
 
 
 def _own(task: TaskRow | None) -> TaskRow:

@@ -8,18 +8,19 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.gateway.domain.inbox import TO_PROGRAM
 from services.gateway.service.ports import TaskState
 from services.gateway.store.tables import tasks
 from services.kit.ids import new_id
 
 
 def to_take(agency: str, operations: Sequence[str], now: datetime) -> ColumnElement[bool]:
-    """Tasks that nobody holds."""
+    """Tasks that nobody holds, of those that go to the agency's own system."""
     free = or_(
         tasks.c.state == TaskState.OPEN.value,
         and_(tasks.c.state == TaskState.LEASED.value, tasks.c.lease_until <= now),
     )
-    wanted = and_(tasks.c.agency == agency, free)
+    wanted = and_(tasks.c.agency == agency, tasks.c.queue == TO_PROGRAM, free)
     return and_(wanted, tasks.c.operation.in_(list(operations))) if operations else wanted
 
 

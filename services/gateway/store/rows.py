@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row
@@ -13,6 +14,9 @@ from services.gateway.domain.values import StepInput
 from services.gateway.service.ports import CaseFile, CaseRow, TaskRow, TaskState
 from services.kit.crypto import Keyring
 from services.kit.text import Text
+
+NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+"""The due date of a task without one: pages of a queue go by due date."""
 
 
 def event_row(keyring: Keyring, case_id: str, seq: int, event: Event) -> dict[str, Any]:
@@ -62,9 +66,9 @@ def case_row(row: Row[Any]) -> CaseRow:
     )
 
 
-def task_row(keyring: Keyring, row: Row[Any]) -> TaskRow:
-    """A task with its input opened; one that was answered has none any more."""
-    given: StepInput = dict(unseal(keyring, f"task:{row.task_id}", row.input)) if row.input else {}
+def task_row(keyring: Keyring, row: Row[Any], *, opened: bool = True) -> TaskRow:
+    """A task with its input opened, unless for a list; one that was answered has none any more."""
+    given: StepInput = dict(unseal(keyring, f"task:{row.task_id}", row.input)) if row.input and opened else {}
     return TaskRow(
         task_id=row.task_id,
         case_id=row.case_id,
@@ -81,6 +85,14 @@ def task_row(keyring: Keyring, row: Row[Any]) -> TaskRow:
         answer_digest=row.answer_digest,
         traceparent=row.traceparent,
         input=given,
+        queue=row.queue,
+        region=row.region,
+        clerk=row.clerk,
+        since=row.since,
+        version=row.version,
+        created=row.created,
+        due=None if row.due == NEVER else row.due,
+        finished=row.finished,
     )
 
 

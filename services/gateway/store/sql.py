@@ -11,6 +11,7 @@ from services.gateway.domain.bounds import Standing
 from services.gateway.domain.history import Event
 from services.gateway.service.ports import CaseFile, CaseRow, Remembered
 from services.gateway.store.files import Files
+from services.gateway.store.inbox import InboxReads
 from services.gateway.store.leases import to_take
 from services.gateway.store.rows import case_row, event_of
 from services.gateway.store.standing import standing_of
@@ -36,7 +37,7 @@ _EVENTS_AFTER = (
 )
 
 
-class SqlGatewayStore(Store[SqlGatewayTx]):
+class SqlGatewayStore(InboxReads, Store[SqlGatewayTx]):
     """SQLite or PostgreSQL."""
 
     service: ClassVar[str] = "gateway"
@@ -131,4 +132,4 @@ class SqlGatewayStore(Store[SqlGatewayTx]):
         """Let go of idempotency keys that are older than anybody's retry."""
         async with self.transaction() as tx:
             result = await tx.connection.execute(delete(idempotency).where(idempotency.c.created < before))
-        return result.rowcount
+        return int(result.rowcount)

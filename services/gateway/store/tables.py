@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gateway's tables. What people answered stands only in sealed columns."""
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
+from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
 
-from services.kit.store import UtcDateTime, kit_tables
+from services.kit.store import Json, UtcDateTime, kit_tables
 
 _SUBMITTED = text("submitted IS NOT NULL")
 _OPEN = text("submitted IS NOT NULL AND ended IS NULL")
+_QUEUED = text("queue <> ''")
 
 metadata = MetaData()
 kit_tables(metadata)
@@ -72,9 +73,57 @@ tasks = Table(
     Column("traceparent", String(60), nullable=False),
     Column("created", UtcDateTime, nullable=False),
     Column("input", LargeBinary, nullable=False),
+    Column("queue", String(64), nullable=False, server_default=""),
+    Column("region", String(12), nullable=False, server_default=""),
+    Column("clerk", String(100), nullable=False, server_default=""),
+    Column("since", UtcDateTime),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("due", UtcDateTime),  # of a task in a queue always there, so that pages can go by it
+    Column("finished", UtcDateTime),
     Index("task_to_take", "agency", "state", "created"),
+    Index(
+        "task_in_queue", "agency", "queue", "state", "due", "task_id", sqlite_where=_QUEUED, postgresql_where=_QUEUED
+    ),
+    Index(
+        "task_of_clerk", "agency", "clerk", "state", "due", "task_id", sqlite_where=_QUEUED, postgresql_where=_QUEUED
+    ),
+    Index("task_finished", "agency", "queue", "finished", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
     Index("task_by_holder", "holder", "state"),
     Index("task_by_step", "case_id", "step_id"),
+)
+
+task_logs = Table(
+    "task_log",
+    metadata,
+    Column("task_id", String(36), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(20), nullable=False),
+    Column("clerk_id", String(100), nullable=False),
+    Column("other", String(100), nullable=False),
+    Column("occur_time", UtcDateTime, nullable=False),
+    Column("words", LargeBinary, nullable=False),  # sealed
+)
+
+clerks = Table(
+    "clerk",
+    metadata,
+    Column("agency", String(18), primary_key=True),
+    Column("clerk_id", String(100), primary_key=True),
+    Column("name_zh", Text, nullable=False),
+    Column("name_en", Text, nullable=False),
+    Column("region", String(12), nullable=False),
+    Column("skills", Json, nullable=False),
+    Column("active", Boolean, nullable=False),
+)
+
+absences = Table(
+    "absence",
+    metadata,
+    Column("agency", String(18), primary_key=True),
+    Column("clerk_id", String(100), primary_key=True),
+    Column("first_day", String(10), nullable=False),
+    Column("last_day", String(10), nullable=False),
+    Column("substitute", String(100), nullable=False),
 )
 
 timers = Table(

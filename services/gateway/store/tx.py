@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One transaction of the gateway: history, read model, tasks, timers and facts change together or not at all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -13,11 +13,13 @@ from services.gateway.domain.bounds import Standing
 from services.gateway.domain.case import CaseState, fold
 from services.gateway.domain.effects import Effects, NewTask, Timer, TimerKind
 from services.gateway.domain.history import CaseOpened, Event
+from services.gateway.domain.inbox import Place
 from services.gateway.domain.plan import Plan
 from services.gateway.service.ports import CaseFile, CaseMoved, Remembered, TaskRow, TaskState
 from services.gateway.store import leases
 from services.gateway.store.files import Files
-from services.gateway.store.rows import case_columns, event_row, seal, task_row
+from services.gateway.store.inbox import InboxRows
+from services.gateway.store.rows import NEVER, case_columns, event_row, seal, task_row
 from services.gateway.store.standing import standing_of
 from services.gateway.store.tables import (
     cases,
@@ -44,14 +46,22 @@ CLOSE_DRAFT = (
     .where(draft_counts.c.applicant_id == bindparam("of_applicant"))
     .values(drafts=draft_counts.c.drafts - 1)
 )
-FINISH_TASK = update(tasks).where(
-    tasks.c.task_id == bindparam("of_task"), tasks.c.lease_token == bindparam("of_token"), tasks.c.state.in_(_LIVE)
+FINISH_TASK = (
+    update(tasks)
+    .where(
+        tasks.c.task_id == bindparam("of_task"), tasks.c.lease_token == bindparam("of_token"), tasks.c.state.in_(_LIVE)
+    )
+    .values(
+        version=tasks.c.version + 1,
+        input=b"",
+        **{name: bindparam(name) for name in ("state", "request_id", "answer_digest", "finished")},
+    )
 )
 TASK = select(tasks).where(tasks.c.task_id == bindparam("of_task"))
 TASK_LOCKED = TASK.with_for_update()
 
 
-class SqlGatewayTx(Tx):
+class SqlGatewayTx(InboxRows, Tx):
     """What a use case holds between begin and commit."""
 
     def __init__(self, store: Store[Any], connection: AsyncConnection) -> None:
@@ -141,7 +151,7 @@ class SqlGatewayTx(Tx):
         except IntegrityError as taken:
             raise CaseMoved from taken
 
-    async def carry_out(self, effects: Effects, agencies: Mapping[str, str]) -> None:
+    async def carry_out(self, effects: Effects, places: Sequence[Place]) -> None:
         """Close first, then open, then tell."""
         for case_id, step_id in effects.closed_tasks:
             await self._close_tasks(case_id, tasks.c.step_id == step_id)
@@ -152,7 +162,10 @@ class SqlGatewayTx(Tx):
             await self.connection.execute(delete(timers).where(timers.c.case_id == effects.ended))
         now = self.store.clock()
         if effects.tasks:
-            await self.connection.execute(tasks.insert(), [self._task(one, agencies, now) for one in effects.tasks])
+            limits = {one.step_id: one.due for one in effects.timers if one.kind is TimerKind.LIMIT}
+            new = zip(effects.tasks, places, strict=True)
+            rows = [self._task(one, place, now, limits.get(one.step_id, NEVER)) for one, place in new]
+            await self.connection.execute(tasks.insert(), rows)
         if effects.timers:
             await self._put_timers(effects.timers)
         for notice in effects.notices:
@@ -171,14 +184,17 @@ class SqlGatewayTx(Tx):
         for fact in effects.facts:
             await self.record(fact)
 
-    def _task(self, new: NewTask, agencies: Mapping[str, str], now: datetime) -> dict[str, Any]:
+    def _task(self, new: NewTask, place: Place, now: datetime, due: datetime) -> dict[str, Any]:
         task_id = derived_id("task", new.case_id, new.step_id, str(new.attempt))
         return {
             "task_id": task_id,
             "case_id": new.case_id,
             "step_id": new.step_id,
             "attempt": new.attempt,
-            "agency": agencies[new.role],
+            "agency": place.agency,
+            "queue": place.queue,
+            "region": place.region,
+            "due": due,
             "operation": new.operation,
             "matter": new.matter,
             "title_zh": new.title.zh,
@@ -196,7 +212,7 @@ class SqlGatewayTx(Tx):
 
     async def _close_tasks(self, case_id: str, *more: ColumnElement[bool]) -> None:
         """Nobody is to act on these any more; what they held is let go."""
-        closed = {"state": TaskState.CLOSED.value, "input": b"", "holder": ""}
+        closed = {"state": TaskState.CLOSED.value, "input": b"", "holder": "", "version": tasks.c.version + 1}
         meant = update(tasks).where(tasks.c.case_id == case_id, tasks.c.state.in_(_LIVE), *more)
         await self.connection.execute(meant.values(closed))
 
@@ -286,6 +302,7 @@ class SqlGatewayTx(Tx):
 
     async def finish_task(self, task: TaskRow, state: TaskState, request_id: str, answer_digest: str) -> bool:
         """Answered: its input has served its purpose and goes. False where the lease went over meanwhile."""
-        given = {"state": state.value, "request_id": request_id, "answer_digest": answer_digest, "input": b""}
+        answer = {"request_id": request_id, "answer_digest": answer_digest}
+        given = {**answer, "state": state.value, "finished": self.store.clock()}
         held = {"of_task": task.task_id, "of_token": task.lease_token}
         return (await self.connection.execute(FINISH_TASK, {**given, **held})).rowcount == 1

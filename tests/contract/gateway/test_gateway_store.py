@@ -14,6 +14,7 @@ from services.gateway.domain.bounds import Standing
 from services.gateway.domain.case import CaseStatus, fold
 from services.gateway.domain.effects import WHOLE_CASE, Effects, NewTask, Notice, Timer, TimerKind, effects_of
 from services.gateway.domain.history import AnswersChanged, CaseEnded, CaseOutcome
+from services.gateway.domain.inbox import Place
 from services.gateway.domain.plan import Plan
 from services.gateway.events import to_wire
 from services.gateway.service.ports import CaseFile, CaseMoved, GatewayStore, Remembered, TaskRow, TaskState
@@ -27,7 +28,7 @@ from tests.support.probe import resources
 
 PLAN = plan_of(step("a", time_limit="PT1H"), step("b", "verify"), form=(field("name"),))
 SOON = NOW + timedelta(seconds=30)
-AGENCIES = {"hospital": HOSPITAL}
+HERE = Place(HOSPITAL)
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
@@ -62,7 +63,8 @@ async def submitted(store: GatewayStore, plan: Plan = PLAN) -> CaseFile:
     after = CaseFile(CASE, "00-" + "a" * 32 + "-" + "b" * 16 + "-01", fold(events, before.state))
     async with store.transaction() as tx:
         await tx.append(before, after, events)
-        await tx.carry_out(effects_of(plan, CASE, before.state, after.state, events), AGENCIES)
+        effects = effects_of(plan, CASE, before.state, after.state, events)
+        await tx.carry_out(effects, [HERE] * len(effects.tasks))
     return after
 
 
@@ -204,7 +206,7 @@ async def test_a_holder_gets_no_more_than_it_can_hold(store: GatewayStore) -> No
     await open_case(store)
     tasks = tuple(NewTask(CASE, f"s{n}", 1, "hospital", "do", "sample", Text("题", "T"), {"n": n}) for n in range(5))
     async with store.transaction() as tx:
-        await tx.carry_out(Effects(tasks=tasks), AGENCIES)
+        await tx.carry_out(Effects(tasks=tasks), [HERE] * len(tasks))
     assert len(await leased(store, "me", limit=2)) == 2
     assert await leased(store, "me", limit=2) == []
     assert len(await leased(store, "me", limit=3)) == 1
@@ -223,7 +225,7 @@ async def test_no_task_goes_to_two_who_take_at_once(store: GatewayStore) -> None
     await open_case(store)
     tasks = tuple(NewTask(CASE, f"s{n}", 1, "hospital", "do", "sample", Text("题", "T"), {"n": n}) for n in range(6))
     async with store.transaction() as tx:
-        await tx.carry_out(Effects(tasks=tasks), AGENCIES)
+        await tx.carry_out(Effects(tasks=tasks), [HERE] * len(tasks))
     found = await asyncio.gather(*(leased(store, f"h{n}", limit=3) for n in range(4)))
     ids = [task.task_id for each in found for task in each]
     assert len(ids) == len(set(ids))
@@ -248,10 +250,10 @@ async def test_closing_a_step_takes_its_task_and_timers_along(store: GatewayStor
     await submitted(store)
     assert await store.next_due() == NOW + timedelta(hours=1)
     async with store.transaction() as tx:
-        await tx.carry_out(Effects(closed_tasks=((CASE, "b"),), closed_timers=((CASE, "b"),)), AGENCIES)
+        await tx.carry_out(Effects(closed_tasks=((CASE, "b"),), closed_timers=((CASE, "b"),)), [])
     assert await store.has_tasks(HOSPITAL, [], NOW)
     async with store.transaction() as tx:
-        await tx.carry_out(Effects(closed_tasks=((CASE, "a"),), closed_timers=((CASE, "a"),)), AGENCIES)
+        await tx.carry_out(Effects(closed_tasks=((CASE, "a"),), closed_timers=((CASE, "a"),)), [])
     assert not await store.has_tasks(HOSPITAL, [], NOW)
     assert await store.next_due() is None
 
@@ -260,7 +262,7 @@ async def test_ending_a_case_takes_everything_along(store: GatewayStore) -> None
     await submitted(store)
     notice = Notice(CASE, "n", MOTHER, Text("完", "Done"))
     async with store.transaction() as tx:
-        await tx.carry_out(Effects(ended=CASE, notices=(notice,)), AGENCIES)
+        await tx.carry_out(Effects(ended=CASE, notices=(notice,)), [])
     assert not await store.has_tasks(HOSPITAL, [], NOW)
     assert await store.next_due() is None
 

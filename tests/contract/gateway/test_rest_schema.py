@@ -11,6 +11,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from services.gateway.rest.app import build_app
 from services.gateway.rest.limits import Limits
 from services.kit.telemetry import Telemetry
+from tests.support.gateway_door import empty_inbox
 from tests.support.gateway_fake import NOW, FakeGateway, FakeVerifier
 from tests.support.gateway_opendata import FakeOpenData
 
@@ -26,6 +27,7 @@ app = build_app(
     FakeGateway(),
     FakeVerifier(),
     open_data=FakeOpenData(),
+    inbox=empty_inbox(),
     telemetry=Telemetry("gateway"),
     ready=ready,
     limits=Limits(per_second=1e6, burst=1_000_000),

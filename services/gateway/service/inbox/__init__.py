@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The inbox behind the workbench: departments without a system do their tasks by clerks."""
+
+from services.gateway.service.engine import Engine
+from services.gateway.service.inbox.acting import Act, InboxActing, Verdict
+from services.gateway.service.inbox.office import Office, clerk
+from services.gateway.service.inbox.people import InboxPeople
+from services.gateway.service.inbox.ports import InboxStore, LogEntry, LogKind, TaskFilter, Whose
+from services.gateway.service.inbox.reading import InboxReading
+from services.gateway.service.inbox.views import (
+    AbsenceView,
+    BulkOutcome,
+    CaseFact,
+    ClerkView,
+    PreviewOfAnswer,
+    QueueView,
+    TaskDetail,
+    TaskSummary,
+    WantedOutput,
+)
+
+__all__ = [
+    "AbsenceView",
+    "Act",
+    "BulkOutcome",
+    "CaseFact",
+    "ClerkView",
+    "Inbox",
+    "LogEntry",
+    "LogKind",
+    "PreviewOfAnswer",
+    "QueueView",
+    "TaskDetail",
+    "TaskFilter",
+    "TaskSummary",
+    "Verdict",
+    "WantedOutput",
+    "Whose",
+    "clerk",
+]
+
+
+class Inbox:
+    """What clerks' doorways may ask, by what it is about."""
+
+    def __init__(self, engine: Engine, store: InboxStore) -> None:
+        office = Office(engine, store)
+        self.reading = InboxReading(office)
+        self.acting = InboxActing(office)
+        self.people = InboxPeople(office)
