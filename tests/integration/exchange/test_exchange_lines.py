@@ -2,14 +2,19 @@
 """Several processes of the exchange on one store: a connector's line is held by one of them, and serves them all."""
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tongban.exchange.v1 import exchange_service_pb2 as pb
 from tongban.exchange.v1.lines_service_pb2 import AskLineRequest
 from tongban.exchange.v1.lines_service_pb2_grpc import LineServiceStub
 
+from services.cli.wiring import environment
 from services.exchange.app import running
 from services.kit.certificates import Identity
 from services.kit.errors import Refusal, RemoteRefusal, Unavailable
@@ -44,7 +49,7 @@ async def second(town: City, port: int) -> AsyncIterator[Serving]:
         yield other
 
 
-def turn(town: City, service: Serving) -> None:
+def turn(town: City, service: Any) -> None:
     """Ask this one from now on."""
     town.service = service
     town.peers.clear()
@@ -134,6 +139,67 @@ async def test_a_process_that_ends_with_the_line_leaves_a_coded_error_and_the_ne
                 await connector.ended.wait()
         assert await outcome(town) == "UNAVAILABLE"
         async with town.connector():
+            await until(town, "active")
+
+
+@asynccontextmanager
+async def own_process(town: City) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process of its own on the same store; the town's questions go to it. Whatever is left of it is killed."""
+    settings = town.settings.model_copy(update={"grpc_port": free_port(), "worker": "2"})
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.exchange", env=os.environ | environment("exchange", settings)
+    )
+    try:
+        turn(town, SimpleNamespace(grpc_port=settings.grpc_port))
+
+        await eventually(lambda: _opens(town), seconds=60)
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _opens(town: City) -> bool:
+    try:
+        await town.call(HOSPITAL, "ListGrants", pb.ListGrantsRequest())
+    except Unavailable:
+        return False
+    return True
+
+
+async def test_a_killed_process_that_held_the_line_leaves_a_coded_error(profile: Profile) -> None:
+    async with city(profile, provider_failures_max=1000) as town:
+        await stock(town)
+        first = town.service
+        async with own_process(town) as process, town.connector() as connector:
+            turn(town, first)
+            await until(town, "active")
+            seen = silenced(connector)
+            asking = asyncio.create_task(outcome(town))
+            await eventually(lambda: len(connector.work) > seen)
+            process.kill()
+            assert await asking == "UNAVAILABLE"
+            assert (await town.leaves())[-1]["outcome"] == "PROVIDER_UNAVAILABLE"
+        async with town.connector():
+            await until(town, "active")
+
+
+async def test_a_killed_process_that_asked_takes_no_place_on_the_line(profile: Profile) -> None:
+    async with city(profile, connector_in_flight_max=1) as town:
+        await stock(town)
+        first = town.service
+        async with town.connector() as connector:
+            await until(town, "active")
+            async with own_process(town) as process:
+                await until(town, "active")
+                seen = silenced(connector)
+                asking = asyncio.create_task(outcome(town))
+                await eventually(lambda: len(connector.work) > seen)
+                process.kill()
+                assert await asking == "UNAVAILABLE"
+            connector.silent = False
+            turn(town, first)
             await until(town, "active")
 
 
