@@ -44,7 +44,7 @@ def changes(before: Matter, after: Matter) -> tuple[Change, ...]:
 
 
 def _agencies(matter: Matter) -> dict[str, str]:
-    return {step.id: getattr(step, "agency", OPERATOR) for step in matter.steps}
+    return {step.id: getattr(step, "agency", None) or OPERATOR for step in matter.steps}
 
 
 def _whom(where: str, agencies: Mapping[str, str]) -> str:

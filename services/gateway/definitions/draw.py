@@ -13,7 +13,18 @@ _LABEL, _BOX_WIDTH, _BOX_HEIGHT, _GAP_X, _GAP_Y, _TOP = 150, 190, 62, 46, 16, 64
 _CELL_WIDTH, _CELL_HEIGHT = _BOX_WIDTH + _GAP_X, _BOX_HEIGHT + _GAP_Y
 _ZH_MAX, _EN_MAX, _LANE_ZH_MAX, _LANE_EN_MAX = 14, 32, 11, 24
 _OURS = Text("办件引擎", "The case engine")
-_KINDS = {"verify": "核验", "fetch": "共享", "license": "证照", "task": "办理", "decide": "判定", "notify": "告知"}
+_KINDS = {
+    "verify": "核验",
+    "fetch": "共享",
+    "license": "证照",
+    "task": "办理",
+    "decide": "判定",
+    "notify": "告知",
+    "wait": "等待",
+    "pay": "缴费",
+    "sub_case": "子办件",
+    "sign": "签署",
+}
 _READ = 'role="img" aria-labelledby="title desc" lang="zh"'
 _TIP = """<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">
 <path d="M0 0L8 4L0 8z" fill="#404040"/></marker></defs>"""

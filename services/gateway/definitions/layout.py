@@ -50,7 +50,7 @@ def layout(matter: Matter) -> Layout:
 
 def lane_of(step: Step) -> str:
     """Who does it."""
-    return str(getattr(step, "agency", PLATFORM))
+    return getattr(step, "agency", None) or PLATFORM
 
 
 def _columns(matter: Matter) -> dict[str, int]:

@@ -9,7 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from services.gateway.definitions.known import Attribute, Known
 from services.gateway.definitions.samples import Samples
 from services.gateway.domain import kinds
-from services.gateway.domain.definition import ExchangePrefill, FetchStep, FieldType, LicenseStep, VerifyStep
+from services.gateway.domain.definition import (
+    ExchangePrefill,
+    FetchStep,
+    FieldType,
+    LicenseStep,
+    PayStep,
+    SignStep,
+    Step,
+    VerifyStep,
+    WaitStep,
+)
 from services.gateway.domain.expressions import Expression, ExpressionFailed, Scalar
 from services.gateway.domain.plan import CompiledStep, Plan
 from services.gateway.domain.problems import Problem, ProblemCode
@@ -42,8 +52,14 @@ def mapping_problems(plan: Plan, known: Known) -> Iterator[Problem]:
                 yield from _fetch(compiled, compiled.step, known, samples)
             case LicenseStep():
                 yield from _license(compiled, compiled.step, known, samples)
+            case PayStep():
+                yield from _inputs(compiled, compiled.input, {"amount_fen": "number"}, samples)
+            case SignStep():
+                signer = {name: one for name, one in compiled.input.items() if name == "signer"}
+                yield from _inputs(compiled, signer, {"signer": "uuid"}, samples)
             case _:
                 pass
+        yield from _unbounded(compiled.step)
 
 
 def _prefills(plan: Plan, known: Known) -> Iterator[Problem]:
@@ -56,6 +72,17 @@ def _prefills(plan: Plan, known: Known) -> Iterator[Problem]:
                 yield Problem(ProblemCode.RESOURCE_UNKNOWN, where, unknown)
             elif (kind == "date") != (one.type is FieldType.DATE):
                 yield Problem(ProblemCode.TYPE_MISMATCH, where, f"The source gives {kind}, the field takes {one.type}.")
+
+
+def _unbounded(step: Step) -> Iterator[Problem]:
+    """Whoever waits for a person or a signal has a clock: else a case could wait in silence for ever."""
+    match step:
+        case (
+            WaitStep(duration=None, until=None, time_limit=None) | SignStep(time_limit=None) | PayStep(time_limit=None)
+        ):
+            yield Problem(ProblemCode.WAIT_UNBOUNDED, f"steps.{step.id}", "It may wait for ever.")
+        case _:
+            pass
 
 
 def _conditions(compiled: CompiledStep, samples: Samples) -> Iterator[Problem]:

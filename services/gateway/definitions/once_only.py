@@ -21,7 +21,9 @@ def once_only_problems(plan: Plan, known: Known) -> Iterator[Problem]:
         if isinstance(step, TaskStep):
             for name, meaning in step.means.items():
                 held[meaning] = (*held.get(meaning, ()), f"step {step.id} {name}")
-    read = frozenset(name for compiled in plan.steps.values() for name in _answers_of(compiled))
+    read = frozenset(
+        name for compiled in (*plan.steps.values(), *plan.undos.values()) for name in _answers_of(compiled)
+    )
     for one in plan.matter.form:
         where = f"form.{one.name}"
         if one.name not in read and one.asked_because is None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from services.gateway.definitions.known import Known
-from services.gateway.domain.definition import FetchStep, FieldType, FormField, Step, StepKind, TaskStep
+from services.gateway.domain.definition import FetchStep, FieldType, FormField, Step, StepKind, TaskStep, WaitStep
 from services.gateway.domain.expressions import Expression, Scalar
 from services.gateway.domain.plan import Plan, outputs_of
+from services.gateway.domain.steps import CAME
 
 Path = tuple[str, ...]
 
@@ -27,6 +28,9 @@ SAMPLES: Mapping[str, Scalar] = {
 _OF_KIND = {
     StepKind.VERIFY: {"result": "match", "subject_id": SAMPLES["uuid"]},
     StepKind.LICENSE: {"license_id": SAMPLES["uuid"], "identifier": "1.2.156.3005.2", "version": "1"},
+    StepKind.PAY: {"payment_id": SAMPLES["uuid"], "paid_fen": SAMPLES["number"]},
+    StepKind.SIGN: {"signer_id": SAMPLES["uuid"], "sign_date": SAMPLES["date"]},
+    StepKind.SUB_CASE: {"case_id": SAMPLES["uuid"], "receipt": "1"},
 }
 
 
@@ -125,6 +129,11 @@ def _of_step(step: Step, known: Known) -> Iterator[tuple[str, Slot]]:
     if isinstance(step, TaskStep):
         for name, declared in step.output.items():
             yield name, Slot((SAMPLES[declared.rstrip("?")],), may_be_empty=declared.endswith("?"))
+    elif isinstance(step, WaitStep):
+        by_itself = step.duration is not None or step.until is not None
+        yield CAME, Slot(("signal", "time") if step.signal and by_itself else ("signal" if step.signal else "time",))
+        for name, declared in step.output.items():
+            yield name, Slot((SAMPLES[declared.rstrip("?")],), may_be_empty=by_itself or declared.endswith("?"))
     elif isinstance(step, FetchStep):
         kinds = known.resources.get(step.resource, {})
         for name in step.fields:

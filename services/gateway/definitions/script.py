@@ -15,7 +15,11 @@ from services.kit.errors import StartupError
 
 FAILURES_MAX = 50
 Failure = Annotated[str, StringConstraints(pattern=r"^(UNAVAILABLE|REFUSED(:[A-Z][A-Z0-9_]{1,63})?)$")]
-_FAIL = re.compile(r"([a-z][a-z0-9_]{0,63}):(UNAVAILABLE|REFUSED(?::[A-Z][A-Z0-9_]{1,63})?)(?: ?x([1-9][0-9]?))?")
+_STEP = r"^[a-z][a-z0-9_]{0,63}(\.undo)?$"
+"""A step, or what undoes it."""
+_FAIL = re.compile(
+    r"([a-z][a-z0-9_]{0,63}(?:\.undo)?):(UNAVAILABLE|REFUSED(?::[A-Z][A-Z0-9_]{1,63})?)(?: ?x([1-9][0-9]?))?"
+)
 
 
 class ScriptInvalid(StartupError):  # noqa: N818 - it states what is so
@@ -47,7 +51,9 @@ class Script(Part):
     """Of the form; fields that are not named are made up."""
     without: tuple[Name, ...] = ()
     """Optional steps that the resident does without."""
-    steps: dict[Name, ScriptedStep] = Field(default_factory=dict, max_length=STEPS_MAX)
+    steps: dict[Annotated[str, StringConstraints(pattern=_STEP)], ScriptedStep] = Field(
+        default_factory=dict, max_length=STEPS_MAX
+    )
 
     def step(self, step_id: str) -> ScriptedStep:
         """What is said of a step."""

@@ -2,14 +2,21 @@
 """Runs a matter through the rules that cases follow, on a made-up clock: same script, same timeline, nothing is waited for."""
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from services.gateway.definitions.known import Known
 from services.gateway.definitions.samples import Samples
 from services.gateway.definitions.script import A_MORNING, AT_ONCE, Script
-from services.gateway.domain.advance import Answer, react_to_answer, react_to_limit, react_to_retry, submit
+from services.gateway.domain.advance import (
+    Answer,
+    react_to_answer,
+    react_to_limit,
+    react_to_retry,
+    react_to_time,
+    submit,
+)
 from services.gateway.domain.case import CaseState, CaseStatus, fold
 from services.gateway.domain.definition import TaskStep
 from services.gateway.domain.effects import TimerKind, effects_of
@@ -20,6 +27,11 @@ from services.gateway.domain.values import CHINA
 
 EVENTS_MAX = 10_000
 CASE = "00000000-0000-4000-8000-000000000000"
+_REACTIONS: Mapping[TimerKind, Callable[..., tuple[Event, ...]]] = {
+    TimerKind.RETRY: react_to_retry,
+    TimerKind.LIMIT: react_to_limit,
+    TimerKind.WAIT: react_to_time,
+}
 Reaction = Callable[[CaseState, datetime], tuple[Event, ...]]
 
 
@@ -91,18 +103,21 @@ class _Simulation:
             if isinstance(event, StepStarted):
                 self._answer(event)
         for timer in effects_of(self._plan, CASE, before, self._state, events).timers:
-            react = {TimerKind.RETRY: react_to_retry, TimerKind.LIMIT: react_to_limit}.get(timer.kind)
+            react = _REACTIONS.get(timer.kind)
             if react is not None:
                 self._plan_at(timer.due, _timed(self._plan, react, timer.step_id, timer.attempt))
 
     def _answer(self, started: StepStarted) -> None:
-        step = self._plan.steps[started.step_id].step
+        step = self._plan.step(started.step_id)
+        assert step is not None
+        if started.until is not None and step.id not in self._script.steps:
+            return  # The time comes by itself; a signal only where the script says so.
         said = self._script.step(step.id)
         takes = said.takes or (A_MORNING if isinstance(step, TaskStep) else AT_ONCE)
         outcome, reason = said.outcome(started.attempt)
         output: dict[str, Scalar] = {}
         if outcome is Outcome.DONE:
-            usual = self._usual["steps"][step.id]["output"]
+            usual = self._usual["steps"].get(step.id, {}).get("output", {})
             output = {name: said.output.get(name, usual.get(name, "")) for name in sorted(outputs_of(step))}
         answer = Answer(step.id, started.attempt, outcome, reason, output)
         self._plan_at(started.at + takes, lambda state, now: react_to_answer(self._plan, CASE, state, answer, now))
@@ -121,4 +136,4 @@ def unknown_names(plan: Plan, script: Script) -> Iterable[str]:
     """Fields and steps of a script that the matter does not have: a run that leaves them out would mislead."""
     fields = {one.name for one in plan.matter.form}
     yield from (f"answers.{name}" for name in script.answers if name not in fields)
-    yield from (f"steps.{name}" for name in script.steps if name not in plan.steps)
+    yield from (f"steps.{name}" for name in script.steps if plan.step(name) is None)

@@ -40,6 +40,7 @@ class ProblemCode(StrEnum):
     MEANING_MISSING = "MEANING_MISSING"
     ONCE_ONLY = "ONCE_ONLY"
     FIELD_UNUSED = "FIELD_UNUSED"
+    WAIT_UNBOUNDED = "WAIT_UNBOUNDED"
 
 
 REMEDIES: Mapping[ProblemCode, str] = {
@@ -72,6 +73,7 @@ REMEDIES: Mapping[ProblemCode, str] = {
     ProblemCode.MEANING_MISSING: "Say `means: whose.what`, so that it can be compared with what departments hold.",
     ProblemCode.ONCE_ONLY: "Prefill it from there; where that can't be, say why in `asked_because`.",
     ProblemCode.FIELD_UNUSED: "Take the field out: what serves no purpose is not asked (PIPL, art. 6).",
+    ProblemCode.WAIT_UNBOUNDED: "Give it a `time_limit`, a `duration` or an `until`.",
 }
 
 

@@ -150,3 +150,21 @@ def test_a_structure_that_does_not_hold_is_told_alone() -> None:
 
 def test_a_role_that_nobody_has_is_found() -> None:
     assert found(step("a", agency="nobody")) == [("AGENCY_UNKNOWN", "steps.a.agency")]
+
+
+def test_whoever_waits_for_a_signal_or_a_person_has_a_clock() -> None:
+    waits = step("w", "wait", signal="arrived", agency="hospital")
+    assert found(waits) == [("WAIT_UNBOUNDED", "steps.w")]
+    assert found(waits | {"time_limit": "P30D"}) == []
+    assert found(step("s", "sign", signer="applicant.id", time_limit="P30D")) == []
+    assert found(step("s", "sign", signer="case.receipt", time_limit="P30D")) == [
+        ("TYPE_MISMATCH", "steps.s.input.signer")
+    ]
+
+
+def test_what_a_signal_brings_may_be_missing_where_the_time_came_first() -> None:
+    waits = step("w", "wait", signal="arrived", agency="hospital", duration="P10D", output={"count": "number"})
+    over = [{"test": "steps.w.output.count > 1", "reason": "TOO_FEW", "message": TITLE}]
+    assert found(waits, step("rule", "decide", needs=["w"], rules=over)) == [
+        ("EXPRESSION_MAY_FAIL", "steps.rule.rules.0.test")
+    ]

@@ -88,3 +88,18 @@ def test_a_script_that_is_none_is_refused_in_words(tmp_path: Path) -> None:
         Script().failing(["a:LATE"])
     with pytest.raises(StartupError, match=r"steps\.nothing"):
         list(simulated(shipped()[0], None, ["nothing:UNAVAILABLE"]))
+
+
+def test_a_case_that_is_given_up_undoes_what_was_done_and_an_undo_that_fails_parks_it() -> None:
+    undone = step("a", undo={"operation": "take_back"})
+    ran = run(undone, step("b", needs=["a"]), fail=("b:REFUSED:NO",))
+    assert ran.status is CaseStatus.REFUSED
+    assert happened(ran, "a.undo") == ["StepStarted", "StepAnswered"]
+    stuck = run(undone, step("b", needs=["a"]), fail=("b:REFUSED:NO", "a.undo:UNAVAILABLE"))
+    assert stuck.status is CaseStatus.PARKED
+
+
+def test_a_wait_ends_by_itself_or_by_the_signal_that_the_script_gives() -> None:
+    waits = step("w", "wait", signal="arrived", agency="hospital", duration="P10D")
+    assert "after 10 days" in list(run(waits).lines())[-1]
+    assert "after 1 day, 0:00:00" in list(run(waits, script="steps: {w: {takes: P1D}}").lines())[-1]
