@@ -23,7 +23,7 @@ _FIRMS_FILE = "firms.csv"
 _BASIS = "Data Security Law art. 42; PIPL art. 4, 73(4)"
 _TIMEOUT_MS = 3000
 _BIRTHS_STATEMENT = """
-SELECT persons.birth_date AS birth_date, CASE WHEN persons.male THEN 'male' ELSE 'female' END AS sex, {streets} AS street
+SELECT persons.number AS subject_key, persons.birth_date AS birth_date, CASE WHEN persons.male THEN 'male' ELSE 'female' END AS sex, {streets} AS street
 FROM persons JOIN households ON households.number = persons.household_number
 """.strip()
 _FIELDS = {

@@ -2,7 +2,7 @@
 """The opening list and its releases: an operator opens, the rules decide, everybody reads."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Protocol
@@ -104,6 +104,12 @@ class OpenTransaction(Protocol):
 
     async def keep_piece(self, sha256: str, place: int, content: bytes) -> None:
         """Keep a piece of a file by the file's digest; one that is there stays."""
+
+    async def has_pieces(self, sizes: Mapping[str, int]) -> bool:
+        """Tell whether every file, by its digest, has all its bytes."""
+
+    async def drop_unpublished(self, digests: Sequence[str]) -> None:
+        """Delete the pieces of files that no release has."""
 
 
 class OpenRows(Protocol):
@@ -210,8 +216,11 @@ class OpenDataService:
         access = _access(dataset)
         try:
             async with self._producer.produced(dataset) as production:
-                await self._keep(production)
-                return await self._publish(command, dataset, period, production, access)
+                try:
+                    await self._keep(production)
+                    return await self._publish(command, dataset, period, production, access)
+                finally:
+                    await self._drop_unpublished(dataset, production)
         except Refusal as refusal:
             await self._rows.ledger.append(access._replace(outcome=refusal.reason))
             raise
@@ -279,6 +288,13 @@ class OpenDataService:
                 async with self._rows.transaction() as tx:
                     await tx.keep_piece(made.sha256, place, piece)
 
+    async def _drop_unpublished(self, dataset: Dataset, production: Production) -> None:
+        """Delete what was kept of files that no release came to have; where there is no database, it stays."""
+        with suppress(Unavailable):
+            async with self._rows.transaction() as tx:
+                await tx.find_open_dataset(dataset.dataset)  # locked: nobody publishes the same bytes meanwhile
+                await tx.drop_unpublished([each.sha256 for each in production.files])
+
     async def _publish(
         self,
         command: ProduceRelease,
@@ -294,6 +310,8 @@ class OpenDataService:
             if not await tx.first_sight(command.request_id):
                 before = await tx.release_by_request(command.request_id)
                 return _same(before, command)
+            if not await tx.has_pieces({each.sha256: each.size for each in files}):
+                raise Unavailable("Another production of the same bytes failed meanwhile.", retry_after_seconds=1)
             if now != dataset:
                 raise DatasetChanged("The data set was changed meanwhile.", remedy="Produce the release again.")
             receipt = await tx.leaf(access._replace(outcome="published", digest=digest))

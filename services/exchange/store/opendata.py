@@ -2,7 +2,7 @@
 """Rows of open data: the opening list, releases, and the bytes of files by their digest."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -183,16 +183,24 @@ class OpenDataRows(Tx):
         await self.connection.execute(
             delete(open_file).where(open_file.c.dataset == release.dataset, open_file.c.version == release.version)
         )
-        for each in release.files:
-            others = select(open_file.c.sha256).where(open_file.c.sha256 == each.sha256)
-            await self.connection.execute(
-                delete(open_piece).where(open_piece.c.sha256 == each.sha256, ~others.exists())
-            )
+        await self.drop_unpublished([each.sha256 for each in release.files])
 
     async def keep_piece(self, sha256: str, place: int, content: bytes) -> None:
         """Insert; the same digest has the same pieces."""
         piece = self.insert(open_piece).values(sha256=sha256, place=place, content=content)
         await self.connection.execute(piece.on_conflict_do_nothing())
+
+    async def has_pieces(self, sizes: Mapping[str, int]) -> bool:
+        """Add up their lengths."""
+        query = select(open_piece.c.sha256, func.sum(func.length(open_piece.c.content)))
+        query = query.where(open_piece.c.sha256.in_(sizes)).group_by(open_piece.c.sha256)
+        found = {sha256: int(size) for sha256, size in await self.connection.execute(query)}
+        return all(found.get(sha256, 0) == size for sha256, size in sizes.items())
+
+    async def drop_unpublished(self, digests: Sequence[str]) -> None:
+        """Delete where no release has the file."""
+        published = select(open_file.c.sha256).where(open_file.c.sha256 == open_piece.c.sha256)
+        await self.connection.execute(delete(open_piece).where(open_piece.c.sha256.in_(digests), ~published.exists()))
 
 
 class OpenDataReads(Store[Any]):

@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pyarrow.parquet
@@ -23,7 +24,17 @@ from tongban.exchange.v1.opendata_events_pb2 import ReleasePublished, ReleaseTak
 from tongban.exchange.v1.opendata_service_pb2_grpc import OpenDataServiceStub
 from tongban.identity.v1 import identity_pb2, identity_service_pb2
 
-from services.exchange.service.opendata import PIECE_BYTES
+from services.exchange.domain.opendata.release import Format
+from services.exchange.service.opendata import (
+    PIECE_BYTES,
+    DatasetChanged,
+    MadeFile,
+    OpenDataService,
+    ProduceRelease,
+    Production,
+)
+from services.kit.caller import Caller, CallerKind, acting_as
+from services.kit.clock import utc_now
 from services.kit.errors import Refusal, Unavailable
 from services.kit.ids import new_id
 from tests.support.eventually import eventually
@@ -35,7 +46,7 @@ DATASET = "births-by-month"
 REGISTER = "307004/000001"
 FIELDS = ("number", "name", "birth_date", "region", "note")
 GENERAL = frozenset({"note"})
-STATEMENT = "SELECT number, name, birth_date, region, note FROM births"
+STATEMENT = "SELECT number AS subject_key, number, name, birth_date, region, note FROM births"
 BIG = 60_000
 
 
@@ -289,7 +300,10 @@ async def test_a_source_is_told_to_nobody_and_stays_where_it_is_left_out(town: C
     assert (await produce(town)).version == 1
 
 
-@pytest.mark.parametrize(("file", "text"), [("births.csv", "birth_date,region\n" + "1990-01-07,990102\n" * 7)])
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("births.csv", "subject_key,birth_date,region\n" + "".join(f"{each},1990-01-07,990102\n" for each in range(7)))],
+)
 async def test_a_dropped_file_is_a_source_too(profile: Profile, file: str, text: str) -> None:
     drop = profile.folder / "drops" / REGISTER.replace("/", "_")
     drop.mkdir(parents=True)
@@ -299,7 +313,7 @@ async def test_a_dropped_file_is_a_source_too(profile: Profile, file: str, text:
         await town.call(OPERATOR, "PutResource", exchange_pb.PutResourceRequest(resource=catalogued(town)))
         await put(town, source=open_nouns.OpenSource(file=file))
         assert (await produce(town)).k == 7
-        (drop / file).write_text("birth_date\n1990-01-07\n", encoding="utf-8")
+        (drop / file).write_text("birth_date,region\n1990-01-07,990102\n", encoding="utf-8")
         await refused("SOURCE_INVALID", produce(town))
         (drop / file).unlink()
         (drop / file).symlink_to(town.folder / "pki" / "ca.key")
@@ -312,6 +326,40 @@ async def test_a_register_that_can_not_be_read_is_no_release(town: City) -> None
     with pytest.raises(Unavailable):
         await produce(town)
     assert [leaf["outcome"] for leaf in await town.leaves()] == ["PROVIDER_UNAVAILABLE"]
+
+
+class Overtaken:
+    """A production during which somebody changes the data set."""
+
+    def __init__(self, town: City) -> None:
+        self._town = town
+
+    @asynccontextmanager
+    async def produced(self, _dataset: Any) -> AsyncIterator[Production]:
+        content = (b"a" * PIECE_BYTES, b"b" * 5)
+        digest = hashlib.sha256(b"".join(content)).hexdigest()
+        file = MadeFile(Format.CSV, PIECE_BYTES + 5, digest, lambda: iter(content))
+        await put(self._town, title_en="Changed meanwhile")
+        yield Production(rows=1, k=5, diversity=1, suppressed=0, steps={}, files=(file,))
+
+
+async def test_a_release_that_fails_leaves_no_piece_behind(town: City) -> None:
+    await put(town)
+    await produce(town)
+    kept = await pieces(town)
+    store: Any = town.service.app.store
+    service = OpenDataService(store, Overtaken(town), clock=utc_now)
+    operator = Caller(CallerKind.OPERATOR, "operator-1", frozenset({"*"}))
+    with acting_as(operator), pytest.raises(DatasetChanged):
+        await service.produce(ProduceRelease(new_id(), DATASET, "1990-01-01", "1990-12-31"), operator)
+    assert await pieces(town) == kept > 0
+
+
+async def pieces(town: City) -> int:
+    store = town.service.app.store
+    assert store is not None
+    async with store.reading() as connection:
+        return int((await connection.exec_driver_sql("SELECT count(*) FROM open_piece")).scalar_one())
 
 
 async def test_whoever_waits_no_longer_leaves_nothing_behind(town: City) -> None:

@@ -3,6 +3,7 @@
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -10,16 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.exchange.domain.opendata import anonymity
 from services.exchange.domain.opendata.anonymity import (
     AnonymityNotReached,
     Deidentified,
+    FormulaFound,
     IdentifierFound,
     NothingToPublish,
     Table,
     achieved,
-    deidentify,
 )
-from services.exchange.domain.opendata.dataset import COUNT, About, Dataset, Form, Role
+from services.exchange.domain.opendata.dataset import COUNT, PERSON, About, Dataset, Form, Role
 from services.exchange.domain.opendata.identifiers import identifying
 from services.exchange.domain.opendata.steps import Step, StepKind
 from tests.support.opendata import ALL, BANDS, DATES, KEEP, REGIONS, column, dataset
@@ -30,6 +32,41 @@ ILL = column("illness", role=Role.SENSITIVE)
 
 def person(month: int = 1, region: str = "330102", **more: Any) -> dict[str, Any]:
     return {"birth_date": f"1990-{month:02d}-07", "region": region, **more}
+
+
+def deidentify(rules: Dataset, records: Iterable[dict[str, Any]]) -> Deidentified:
+    """Each record is somebody's own, where it does not say whose it is."""
+    return anonymity.deidentify(rules, [{PERSON: f"own {at}", **each} for at, each in enumerate(records)])
+
+
+def test_one_person_with_many_records_is_one_person() -> None:
+    rows = [person(1)] * 95 + [person(2, subject_key="patient")] * 50
+    made = deidentify(dataset(column("birth_date", Step(StepKind.MONTH)), suppress_percent_max=20, k=5), rows[:105])
+    assert {row["birth_date"] for row in seen(made)} == {"1990-01"}
+    counted = deidentify(dataset(column("birth_date", *DATES), form=Form.COUNTS, suppress_percent_max=0), rows)
+    assert counted.steps["birth_date"].kind is not StepKind.MONTH
+    assert counted.k == 96
+
+
+def test_a_sensitive_value_that_one_person_has_often_names_its_bearer() -> None:
+    rules = dataset(column("region", *REGIONS), ILL, diversity=2, suppress_percent_max=20)
+    rows = [person(illness=kind) for kind in ("flu", "measles") for _ in range(40)]
+    rows += [person(illness="rarest", subject_key="patient")] * 10
+    assert "rarest" not in json.dumps(seen(deidentify(rules, rows)))
+
+
+def test_one_person_does_not_make_a_class_diverse() -> None:
+    rules = dataset(column("region", Step(StepKind.REGION, digits=6)), ILL, diversity=2, suppress_percent_max=0)
+    others = [person(region="330199", illness=kind) for kind in ("flu", "measles") for _ in range(9)]
+    mixed = [person(illness="flu", subject_key=f"p{at}") for at in range(6)]
+    assert deidentify(rules, [*others, *mixed, person(illness="measles")]).diversity == 2
+    with pytest.raises(AnonymityNotReached):
+        deidentify(rules, [*others, *mixed, person(illness="measles", subject_key="p0")])
+
+
+def test_records_that_say_not_whose_they_are_count_as_one_persons() -> None:
+    with pytest.raises(AnonymityNotReached):
+        deidentify(dataset(), [person(subject_key=None)] * 50)
 
 
 def seen(made: Deidentified) -> list[dict[str, Any]]:
@@ -104,6 +141,20 @@ def test_records_of_things_are_published_one_by_one_in_an_order_of_their_own() -
     assert [row["kind"] for row in seen(made)] == [2, None, "noodles", "tea"]
 
 
+@pytest.mark.parametrize("value", ["=1+1", "+cmd|'/C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\uff1d1+1"])
+def test_a_text_that_a_spreadsheet_might_run_stops_the_release(value: str) -> None:
+    with pytest.raises(FormulaFound) as refused:
+        deidentify(dataset(column("kind"), about=About.THINGS, k=1), [{"kind": value}])
+    assert value not in str(refused.value)
+    assert refused.value.metadata == {"columns": "kind"}
+
+
+@pytest.mark.parametrize("value", ["-12.5", "+7", -3, "a=b", "1-2"])
+def test_a_number_keeps_its_sign(value: str | int) -> None:
+    made = deidentify(dataset(column("kind"), about=About.THINGS, k=1), [{"kind": value}])
+    assert seen(made) == [{"kind": value}]
+
+
 @pytest.mark.parametrize(
     "value", [NUMBER, f"no. {NUMBER}, paid", "13800138000", "+86 13800138000", "someone@example.org", 13800138000]
 )
@@ -130,7 +181,8 @@ def test_one_and_true_are_two_values_to_a_stranger() -> None:
 def test_the_check_sees_what_a_stranger_sees() -> None:
     rules = dataset(column("region"), ILL)
     table = Table(("region", "illness"), (("a", "x"), ("a", "y"), ("b", "x"), ("b", "x")))
-    assert achieved(rules, table) == (1, 1)
+    assert achieved(rules, table, [(1,), (2,), (3,), (4,)]) == (1, 1)
+    assert achieved(rules, Table(("region", "illness"), (("a", "x"), ("a", "x"))), [(1,), (1,)]) == (1, 1)
 
 
 # ---- properties -----------------------------------------------------------------------------------------------------

@@ -362,9 +362,9 @@ class OpenSource(_message.Message):
     url: _builtins.str
     """Address of the provider's database, as in the settings of a resource."""
     statement: _builtins.str
-    """One SELECT, all of whose rows are read."""
+    """One SELECT, all of whose rows are read. About persons: its column `subject_key` says whose a row is."""
     file: _builtins.str
-    """Name of a file in the drop folder of the resource: CSV or Parquet."""
+    """Name of a file in the drop folder of the resource: CSV or Parquet, with the same column."""
     def __init__(
         self,
         *,
@@ -435,9 +435,9 @@ class OpenDataset(_message.Message):
     form: Global___OpenForm.ValueType
     """What is published."""
     k: _builtins.int
-    """Fewest records that share every published combination: 5 to 1000 where it is about persons."""
+    """Fewest persons who share every published combination, 5 to 1000; fewest records where it is not about persons."""
     diversity: _builtins.int
-    """Fewest different sensitive values in each combination; 1 where there is no sensitive column."""
+    """Fewest different sensitive values in each combination, one of each person; 1 where there is no sensitive column."""
     suppress_percent_max: _builtins.int
     """Records that may be left out at most, percent, 0 to 20."""
     @_builtins.property

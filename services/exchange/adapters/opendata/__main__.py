@@ -14,6 +14,7 @@ from typing import Any
 from services.exchange.adapters.opendata.encode import write_all
 from services.exchange.adapters.opendata.source import records_of
 from services.exchange.domain.opendata.anonymity import deidentify
+from services.exchange.domain.opendata.dataset import PERSON, About
 from services.exchange.domain.opendata.written import dataset_of, source_of
 from services.kit.errors import Refusal
 
@@ -24,6 +25,8 @@ def _made(job: dict[str, Any]) -> dict[str, Any]:
     dataset = dataset_of(job["dataset"], source_of(job["source"]))
     drop = Path(job["drop"]) if job["drop"] else None
     names = [each.name for each in dataset.columns]
+    if dataset.about is About.PERSONS:
+        names.append(PERSON)
     made = deidentify(dataset, asyncio.run(records_of(dataset.source, names, drop)))
     write_all(made.table, Path(job["folder"]))
     return {

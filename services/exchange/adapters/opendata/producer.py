@@ -12,7 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from services.exchange.domain.opendata.anonymity import AnonymityNotReached, IdentifierFound, NothingToPublish
+from services.exchange.domain.opendata.anonymity import (
+    AnonymityNotReached,
+    FormulaFound,
+    IdentifierFound,
+    NothingToPublish,
+)
 from services.exchange.domain.opendata.dataset import Dataset
 from services.exchange.domain.opendata.release import Format, SourceInvalid
 from services.exchange.domain.opendata.written import plain_of, plain_source
@@ -24,7 +29,9 @@ from services.kit.logs import get_logger
 FILE_BYTES_MAX = 200 << 20
 SECONDS_MAX = 900.0
 _MODULE = "services.exchange.adapters.opendata"
-_KNOWN = {each.reason: each for each in (AnonymityNotReached, IdentifierFound, NothingToPublish, SourceInvalid)}
+_KNOWN = {
+    each.reason: each for each in (AnonymityNotReached, FormulaFound, IdentifierFound, NothingToPublish, SourceInvalid)
+}
 
 
 class ReleaseProducer:

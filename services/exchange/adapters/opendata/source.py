@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the records of a data set: only the columns that are published ever leave their source."""
+"""Reads the records of a data set: only the columns that are published, and whose a record is, ever leave their source."""
 
 import csv
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence

@@ -21,6 +21,8 @@ K_MIN, K_MAX = 5, 1000
 L_MIN, L_MAX = 2, 100
 COLUMNS_MAX, STEPS_MAX, SUPPRESS_PERCENT_MAX, LABEL_MAX = 50, 8, 20, 100
 COUNT = "count"
+PERSON = "subject_key"
+"""Column of a source about persons that says whose a record is, as a register answers it; counted, never published."""
 _DATASET = re.compile(r"[a-z][a-z0-9-]{1,62}[a-z0-9]")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
