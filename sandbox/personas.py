@@ -17,6 +17,7 @@ OPERATOR_RIGHTS = (
     "exchange.grants",
     "exchange.read",
     "gateway.cases",
+    "gateway.webhooks",
     "identity.agencies",
     "identity.personas",
     "ledger.audit",

@@ -44,6 +44,7 @@ from services.gateway.service.resident import Sources
 from services.gateway.service.steps import StepDesk
 from services.gateway.service.tasks import TaskDesk
 from services.gateway.service.timers import TimerDesk
+from services.gateway.service.webhooks import WebhookDesk
 from services.gateway.store import SqlGatewayStore
 from services.gateway.workflows import load_workflows
 from services.kit.envelope import topic_of
@@ -97,7 +98,10 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
         steps = StepDesk(engine, exchange)
         tasks = TaskDesk(engine, lease_seconds=settings.lease_seconds, poll_seconds=settings.poll_seconds)
         timers = TimerDesk(engine, poll_seconds=settings.poll_seconds)
-        events = GatewayEvents(steps, RecallDesk(engine), bell)
+        webhooks = WebhookDesk(
+            store, clock=runtime.clock, hosts=settings.webhook_hosts, poll_seconds=settings.poll_seconds
+        )
+        events = GatewayEvents(steps, RecallDesk(engine), webhooks, bell)
         sign_ins = settings.sign_ins_per_minute
         console = console_routes(
             service,
@@ -112,6 +116,7 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
             while True:
                 with suppress(Unavailable):  # The next round catches up.
                     await store.forget_keys(runtime.clock() - timedelta(days=settings.key_days))
+                    await webhooks.forget_old()
                 await asyncio.sleep(_FORGET_EVERY_SECONDS)
 
         yield App(
@@ -125,10 +130,11 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
             topics=events.topics,
             hears_all={**events.wakes, AgencyChanged: runtime.rights.on_agency_changed},
             all_topics=(topic_of(gateway_events_pb2.CaseSubmitted), topic_of(AgencyChanged)),
-            background=[timers.run, forget_keys],
+            background=[timers.run, webhooks.run, forget_keys],
             http=build_app(
                 service,
                 runtime.tokens,
+                webhooks=webhooks,
                 open_data=OpenDataClient(runtime.peer("exchange")),
                 inbox=Inbox(engine, store),
                 telemetry=runtime.telemetry,

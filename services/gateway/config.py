@@ -35,6 +35,9 @@ class Settings(Common, frozen=True):
         default=20, ge=1, le=10_000, description="Failed attempts to sign in at the console from one address."
     )
     streams_max: int = Field(default=500, ge=1, le=100_000, description="Event streams of cases open at once.")
+    webhook_hosts: tuple[str, ...] = Field(
+        default=(), max_length=1000, description="JSON list of hosts (or host:port) that webhooks may go to; none else."
+    )
     lease_seconds: float = Field(default=30, gt=0, le=3600, description="How long a department holds a task.")
     poll_seconds: float = Field(
         default=1, gt=0, le=60, description="Slowest look for due timers, tasks and news of other processes."

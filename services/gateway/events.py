@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The event doorway: facts that the gateway tells, and the answers of steps that it hears."""
 
+from collections.abc import Mapping
+
 from google.protobuf.message import Message
 from tongban.events.v1.steps_pb2 import (
     STEP_OUTCOME_DONE,
@@ -15,9 +17,11 @@ from tongban.gateway.v1 import gateway_pb2
 from services.gateway.domain.definition import StepKind
 from services.gateway.domain.facts import CaseEndedFact, CaseParkedFact, CaseSubmittedFact, StepRequestedFact
 from services.gateway.domain.history import Outcome
+from services.gateway.domain.webhooks import News as Told
 from services.gateway.service.bell import Bell, case_key, tasks_key
 from services.gateway.service.corrections import RecallDesk
 from services.gateway.service.steps import StepDesk, ToldAnswer
+from services.gateway.service.webhooks import WebhookDesk
 from services.kit.consumer import Routes
 from services.kit.envelope import Envelope, Outgoing, service_topic
 from services.kit.errors import Refusal
@@ -31,6 +35,12 @@ _OUTCOMES = {
     STEP_OUTCOME_DONE: Outcome.DONE,
     STEP_OUTCOME_REFUSED: Outcome.REFUSED,
     STEP_OUTCOME_UNAVAILABLE: Outcome.UNAVAILABLE,
+}
+_TOLD: Mapping[type[Message], Told] = {
+    facts.CaseSubmitted: Told.SUBMITTED,
+    facts.StepRequested: Told.STEP_REQUESTED,
+    facts.CaseParked: Told.PARKED,
+    facts.CaseEnded: Told.ENDED,
 }
 KINDS = {
     StepKind.VERIFY: gateway_pb2.STEP_KIND_VERIFY,
@@ -48,9 +58,10 @@ class OutcomeUnknown(Refusal):
 class GatewayEvents:
     """What the gateway does when others tell something."""
 
-    def __init__(self, steps: StepDesk, recalls: RecallDesk, bell: Bell) -> None:
+    def __init__(self, steps: StepDesk, recalls: RecallDesk, webhooks: WebhookDesk, bell: Bell) -> None:
         self._steps = steps
         self._recalls = recalls
+        self._webhooks = webhooks
         self._bell = bell
 
     @property
@@ -59,12 +70,13 @@ class GatewayEvents:
         return {
             StepAnswered: self.on_step_answered,
             CaseUsedCorrectedValue: self.on_case_used_corrected_value,
+            **dict.fromkeys(_TOLD, self.on_told),
         }
 
     @property
     def topics(self) -> tuple[str, ...]:
         """Where they are told."""
-        return tuple(service_topic(owner) for owner in OWNERS)
+        return tuple(service_topic(owner) for owner in (*OWNERS, "gateway"))
 
     @property
     def wakes(self) -> Routes:
@@ -98,6 +110,12 @@ class GatewayEvents:
         await self._recalls.flag(
             fact.case_id, fact.correction_id, fact.resource, fact.field, delivery_id=envelope.event_id
         )
+
+    async def on_told(self, fact: News, envelope: Envelope) -> None:
+        """Keep the news for the webhooks that want it."""
+        step_id = getattr(fact, "step_id", "")
+        told = _TOLD[type(fact)]
+        await self._webhooks.tell(told, fact.case_id, step_id, event_id=envelope.event_id, at=envelope.occur_time)
 
     async def on_news(self, fact: News, _envelope: Envelope) -> None:
         """Another process has moved the case: wake who waits for it here."""

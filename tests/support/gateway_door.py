@@ -16,11 +16,13 @@ from services.gateway.rest.app import build_app
 from services.gateway.rest.limits import Limits
 from services.gateway.service.inbox import Inbox
 from services.gateway.service.inbox.ports import InboxStore
+from services.gateway.service.webhooks import WebhookDesk
 from services.kit.telemetry import Telemetry
 from tests.support.gateway_fake import NOW, FakeGateway, FakeVerifier
 from tests.support.gateway_matters import workflows_of
 from tests.support.gateway_memory import MemoryGatewayStore
 from tests.support.gateway_opendata import FakeOpenData
+from tests.support.gateway_webhooks import refusing
 from tests.support.gateway_world import World
 
 MOTHER = {"authorization": "Bearer citizen:mother"}
@@ -48,6 +50,7 @@ async def doorway(
     console: Sequence[BaseRoute] = (),
     larger_bodies: Mapping[str, int] | None = None,
     open_data: FakeOpenData | None = None,
+    webhooks: WebhookDesk | None = None,
 ) -> AsyncIterator[Doorway]:
     """Open the door and a client of it."""
     gateway = gateway or FakeGateway()
@@ -63,6 +66,7 @@ async def doorway(
         FakeVerifier(),
         open_data=open_data or FakeOpenData(),
         inbox=empty_inbox(),
+        webhooks=webhooks or refusing(),
         telemetry=telemetry,
         ready=ready,
         limits=limits,

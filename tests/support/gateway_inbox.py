@@ -25,6 +25,7 @@ from services.kit.text import Text
 from tests.support.gateway_fake import FakeVerifier
 from tests.support.gateway_matters import AGENCIES, HOSPITAL, POLICE, field, plan_of, step
 from tests.support.gateway_opendata import FakeOpenData
+from tests.support.gateway_webhooks import refusing
 from tests.support.gateway_world import RESIDENT, MovingClock, World
 from tests.support.probe import resources
 
@@ -144,6 +145,7 @@ def inbox_app(world: World, inbox: Inbox) -> FastAPI:
         FakeVerifier(),
         open_data=FakeOpenData(),
         inbox=inbox,
+        webhooks=refusing(),
         telemetry=world.telemetry,
         ready=ready,
         limits=Limits(per_second=1e6, burst=1_000_000),

@@ -22,6 +22,7 @@ from services.gateway.rest import (
 )
 from services.gateway.rest import inbox as inbox_room
 from services.gateway.rest import sandbox as sandbox_room
+from services.gateway.rest import webhooks as webhooks_room
 from services.gateway.rest.docs import add_docs
 from services.gateway.rest.door import Door, Ready, Verifier
 from services.gateway.rest.limits import Buckets, Limits, Streams
@@ -30,6 +31,7 @@ from services.gateway.rest.watch import Watch
 from services.gateway.service import GatewayService
 from services.gateway.service.inbox import Inbox
 from services.gateway.service.opendata import OpenData
+from services.gateway.service.webhooks import WebhookDesk
 from services.kit.clock import Clock, utc_now
 from services.kit.http.bodies import BoundedBodies
 from services.kit.telemetry import Telemetry
@@ -41,6 +43,7 @@ def build_app(
     *,
     open_data: OpenData,
     inbox: Inbox,
+    webhooks: WebhookDesk,
     telemetry: Telemetry,
     ready: Ready,
     limits: Limits | None = None,
@@ -57,6 +60,7 @@ def build_app(
         verifier: tells what a bearer token says.
         open_data: what is open to everybody.
         inbox: what clerks do.
+        webhooks: what front-ends are told.
         telemetry: traces each request.
         ready: answers what is wrong by the name of the part, for `/readyz`; empty when ready.
         limits: bounds of the door.
@@ -79,6 +83,7 @@ def build_app(
         service=service,
         open_data=open_data,
         inbox=inbox,
+        webhooks=webhooks,
         verifier=verifier,
         ready=ready,
         limits=limits,
@@ -104,6 +109,7 @@ def build_app(
         inbox_room,
         roster,
         opendata,
+        webhooks_room,
         sandbox_room,
         oauth,
         health,

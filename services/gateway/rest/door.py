@@ -12,6 +12,7 @@ from services.gateway.rest.limits import Allowance, Buckets, Limits, Streams
 from services.gateway.service import GatewayService
 from services.gateway.service.inbox import Inbox
 from services.gateway.service.opendata import OpenData
+from services.gateway.service.webhooks import WebhookDesk
 from services.kit.caller import Caller, acting_as
 from services.kit.clock import Clock
 from services.kit.errors import Unauthenticated
@@ -40,6 +41,7 @@ class Door:
     service: GatewayService
     open_data: OpenData
     inbox: Inbox
+    webhooks: WebhookDesk
     verifier: Verifier
     ready: Ready
     limits: Limits

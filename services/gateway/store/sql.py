@@ -26,6 +26,7 @@ from services.gateway.store.tables import (
     timers,
 )
 from services.gateway.store.tx import SqlGatewayTx
+from services.gateway.store.webhooks import WebhookReads
 from services.kit.store import Store
 from services.kit.store.engine import Engines
 from services.kit.store.store import Encode, Resources
@@ -37,7 +38,7 @@ _EVENTS_AFTER = (
 )
 
 
-class SqlGatewayStore(InboxReads, Store[SqlGatewayTx]):
+class SqlGatewayStore(InboxReads, WebhookReads, Store[SqlGatewayTx]):
     """SQLite or PostgreSQL."""
 
     service: ClassVar[str] = "gateway"

@@ -32,6 +32,7 @@ from services.gateway.store.tables import (
     tasks,
     timers,
 )
+from services.gateway.store.webhooks import WebhookRows
 from services.kit.ids import derived_id
 from services.kit.store import Store, Tx
 from services.kit.telemetry import current_traceparent
@@ -61,7 +62,7 @@ TASK = select(tasks).where(tasks.c.task_id == bindparam("of_task"))
 TASK_LOCKED = TASK.with_for_update()
 
 
-class SqlGatewayTx(InboxRows, Tx):
+class SqlGatewayTx(InboxRows, WebhookRows, Tx):
     """What a use case holds between begin and commit."""
 
     def __init__(self, store: Store[Any], connection: AsyncConnection) -> None:

@@ -14,6 +14,7 @@ from services.kit.telemetry import Telemetry
 from tests.support.gateway_door import empty_inbox
 from tests.support.gateway_fake import NOW, FakeGateway, FakeVerifier
 from tests.support.gateway_opendata import FakeOpenData
+from tests.support.gateway_webhooks import refusing
 
 EVENTS = "/api/v1/cases/{case_id}/events"
 """A stream has no end to wait for; tests/unit/gateway/test_rest_events.py has it."""
@@ -28,6 +29,7 @@ app = build_app(
     FakeVerifier(),
     open_data=FakeOpenData(),
     inbox=empty_inbox(),
+    webhooks=refusing(),
     telemetry=Telemetry("gateway"),
     ready=ready,
     limits=Limits(per_second=1e6, burst=1_000_000),
