@@ -220,7 +220,7 @@ async def running(
         applications = ApplicationService(
             store, rulebook, deadlines, limits, clock=runtime.clock, region=settings.region
         )
-        asker = Asker(rulebook, subjects, broker, digest=store.digest)
+        asker = Asker(rulebook, subjects, broker, disputes=disputes, digest=store.digest)
         stack.push_async_callback(asker.close)
         batches = BatchService(store, asker, clock=runtime.clock, hours=settings.batch_hours)
         previews = PreviewService(

@@ -144,8 +144,8 @@ class CallsWorld:
         self.broker = Broker(self.rulebook, self.subjects, self.quotas, self.providers, self.consents, clock=self.clock)
         self.catalogue = CatalogueService(store, self.rulebook, clock=self.clock, region="990100")
         self.grants = GrantService(store, self.rulebook, clock=self.clock)
-        asker = Asker(self.rulebook, self.subjects, self.broker, digest=store.digest)
         self.disputes = Disputes(store, clock=self.clock)
+        asker = Asker(self.rulebook, self.subjects, self.broker, disputes=self.disputes, digest=store.digest)
         self.previews = PreviewService(
             store, self.rulebook, self.subjects, self.broker, disputes=self.disputes, clock=self.clock, days=30
         )

@@ -67,6 +67,12 @@ class BatchReportReused(Refusal):
     code = Code.ALREADY_EXISTS
 
 
+class BatchRowsWithdrawn(Refusal):
+    """Rows that were made and never held may no longer be given; the batch goes on before them."""
+
+    code = Code.ABORTED
+
+
 class OpeningMissing(Refusal):
     """A stream of a batch says first which batch it is, and only once."""
 
@@ -91,10 +97,18 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One subject's outcome: `answered` with canonical JSON of the granted fields, or the reason why there is none."""
+    """One subject's outcome: `answered` with canonical JSON of the granted fields, or the reason why there is none.
+
+    `blinding` opens the digest of its leaf for whoever holds the values. `subject_id` is kept for as long as the row is,
+    to look at consent again, and never sent.
+    """
 
     outcome: str
     values: bytes = field(default=b"", repr=False)
+    subject_id: str = field(default="", repr=False)
+    leaf_hash: bytes = b""
+    blinding: bytes = field(default=b"", repr=False)
+    disputed: tuple[str, ...] = ()
 
     @property
     def line(self) -> bytes:
@@ -104,16 +118,27 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Rows that were made, accounted for and sent together. `digest` covers the batch up to its last row.
+    """Rows that were made, accounted for and sent together under one grant. `digest` covers the batch up to its last row.
 
-    The leaves of its rows follow one another in the ledger from `leaf_index`.
+    `before` is what was counted before it. The leaves of its rows follow one another in the ledger from `leaf_index`.
     """
 
-    position: int
+    before: Report
     rows: Sequence[Row]
     digest: bytes
+    grant_id: str
     leaf_index: int = 0
-    leaf_hashes: tuple[bytes, ...] = ()
+
+    @property
+    def position(self) -> int:
+        """The position of its first row."""
+        return self.before.rows
+
+    @property
+    def counted(self) -> Report:
+        """What was counted up to its last row."""
+        answered = sum(bool(row.values) for row in self.rows)
+        return Report(self.end, self.before.answered + answered, self.digest)
 
     @property
     def end(self) -> int:
@@ -178,17 +203,17 @@ def chained(digest: bytes, rows: Iterable[Row]) -> bytes:
     return sm3(digest, *(row.line for row in rows))
 
 
-def parts_of(batch: Batch, rows: Sequence[Row]) -> list[Part]:
+def parts_of(batch: Batch, rows: Sequence[Row], *, grant_id: str) -> list[Part]:
     """Cut rows that follow the batch into parts, each small enough for a message."""
     parts: list[Part] = []
-    digest, begun, size = batch.digest, 0, 0
+    before, begun, size = batch.counted, 0, 0
     for at, row in enumerate(rows):
         size += len(row.line)
         last = at + 1 == len(rows)
         if last or at + 1 - begun == PART_ROWS_MAX or size + len(rows[at + 1].line) > PART_BYTES_MAX:
-            digest = chained(digest, rows[begun : at + 1])
-            parts.append(Part(batch.position + begun, rows[begun : at + 1], digest))
-            begun, size = at + 1, 0
+            some = rows[begun : at + 1]
+            parts.append(Part(before, some, chained(before.digest, some), grant_id))
+            before, begun, size = parts[-1].counted, at + 1, 0
     return parts
 
 
@@ -212,10 +237,16 @@ def moved(before: Batch, parts: Sequence[Part], *, now: datetime) -> Batch:
     """Add parts that were made, be it none."""
     if not parts:
         return replace(before, move_time=now)
-    answered = sum(bool(row.values) for part in parts for row in part.rows)
-    return replace(
-        before, position=parts[-1].end, answered=before.answered + answered, digest=parts[-1].digest, move_time=now
-    )
+    return _counting(before, parts[-1].counted, now=now)
+
+
+def rewound(before: Batch, part: Part, *, now: datetime) -> Batch:
+    """Go back to where a part begins: its subjects are to be asked about anew."""
+    return _counting(replace(before, received=min(before.received, part.position)), part.before, now=now)
+
+
+def _counting(batch: Batch, count: Report, *, now: datetime) -> Batch:
+    return replace(batch, position=count.rows, answered=count.answered, digest=count.digest, move_time=now)
 
 
 def closed(before: Batch, *, now: datetime) -> Batch:

@@ -62,11 +62,13 @@ class CompiledGrant:
             and (self.opening is None or self.opening.is_open(now))
         )
 
-    def permit(self, resource: Resource, fields: tuple[str, ...], method: Method) -> "Permit":
+    def permit(self, resource: Resource, fields: tuple[str, ...], method: Method, revision: int) -> "Permit":
         """Permit fields of a record: where there is a predicate, those that it reads are fetched as well."""
         view = None if self.predicate is None else Matching(fields, self.predicate)
         needed = fields if view is None else view.needed
-        return Permit(resource, self.grant_id, self.basis, fields, needed, self.daily_quota, self.limits, view, method)
+        return Permit(
+            resource, self.grant_id, self.basis, fields, needed, self.daily_quota, self.limits, view, method, revision
+        )
 
 
 class Permit(NamedTuple):
@@ -85,7 +87,7 @@ class Permit(NamedTuple):
     limits: Limits | None
     view: View | None
     method: Method
-    revision: int = 0
+    revision: int
 
 
 NOTHING: Final = frozenset[str]()
@@ -130,39 +132,52 @@ def permit_query(
     fields: Sequence[str],
     now: datetime,
     method: Method = Method.QUERY,
+    revision: int = 0,
 ) -> Permit:
     """Permit to see `fields` (empty: all of the newest grant for this purpose), or refuse with the nearest reason."""
     resource, holding = _holding(resource, grants, purpose=purpose, method=method, now=now)
     if not fields:
         for each in holding:
             if each.fields:
-                return each.permit(resource, each.fields, method)
+                return each.permit(resource, each.fields, method, revision)
         raise FieldNotGranted("The grant lets fields be compared, not seen.", remedy="Use Verify.")
     wanted = tuple(dict.fromkeys(fields))
     for each in holding:
         if each.mask.issuperset(wanted):
-            return each.permit(resource, wanted, method)
+            return each.permit(resource, wanted, method, revision)
     raise _outside(wanted, (each.mask for each in holding))
 
 
 def permit_verify(
-    resource: Resource | None, grants: Sequence[CompiledGrant], *, purpose: str, fields: Sequence[str], now: datetime
+    resource: Resource | None,
+    grants: Sequence[CompiledGrant],
+    *,
+    purpose: str,
+    fields: Sequence[str],
+    now: datetime,
+    revision: int = 0,
 ) -> Permit:
     """Permit to compare `fields` (empty: all of the newest grant for this purpose), or refuse with the nearest reason."""
     resource, holding = _holding(resource, grants, purpose=purpose, method=Method.VERIFY, now=now)
     if not fields:
         for each in holding:
             if each.verify_mask:
-                return each.permit(resource, tuple(sorted(each.verify_mask)), Method.VERIFY)
+                return each.permit(resource, tuple(sorted(each.verify_mask)), Method.VERIFY, revision)
         raise FieldNotGranted("The grant lets nothing be compared.")
     for each in holding:
         if each.verify_mask.issuperset(fields):
-            return each.permit(resource, tuple(fields), Method.VERIFY)
+            return each.permit(resource, tuple(fields), Method.VERIFY, revision)
     raise _outside(fields, (each.verify_mask for each in holding))
 
 
 def permit_ask(
-    resource: Resource | None, grants: Sequence[CompiledGrant], *, purpose: str, questions: Sequence[str], now: datetime
+    resource: Resource | None,
+    grants: Sequence[CompiledGrant],
+    *,
+    purpose: str,
+    questions: Sequence[str],
+    now: datetime,
+    revision: int = 0,
 ) -> Permit:
     """Permit to ask `questions` by name, or refuse with the nearest reason. The permit's fields are their names."""
     resource, holding = _holding(resource, grants, purpose=purpose, method=Method.VERIFY, now=now)
@@ -180,6 +195,7 @@ def permit_ask(
                 each.limits,
                 view,
                 Method.VERIFY,
+                revision,
             )
     raise QuestionNotGranted("A question was asked that the grant does not let be asked.")
 

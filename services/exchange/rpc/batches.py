@@ -116,7 +116,13 @@ def _count_to(report: Report) -> nouns.BatchCount:
 
 def _part_to(part: Part) -> nouns.BatchPart:
     rows = [
-        nouns.BatchRow(outcome=row.outcome, values=row.values, leaf_hash=leaf_hash)
-        for row, leaf_hash in zip(part.rows, part.leaf_hashes, strict=True)
+        nouns.BatchRow(
+            outcome=row.outcome,
+            values=row.values,
+            leaf_hash=row.leaf_hash,
+            blinding=row.blinding,
+            disputed=row.disputed,
+        )
+        for row in part.rows
     ]
     return nouns.BatchPart(position=part.position, rows=rows, digest=part.digest, leaf_index=part.leaf_index)

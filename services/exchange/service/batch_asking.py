@@ -3,15 +3,16 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from services.exchange.domain.batches import PART_BYTES_MAX, ROW_BYTES_MAX, Batch, Row
+from services.exchange.domain.batches import PART_BYTES_MAX, ROW_BYTES_MAX, Batch, Part, Row
 from services.exchange.domain.inquiry import Subject
 from services.exchange.domain.permit import Permit
 from services.exchange.domain.refusals import ProviderAnswerInvalid, ends_stream
 from services.exchange.domain.terms import Method
 from services.exchange.service.broker import Broker
+from services.exchange.service.corrections.disputes import Disputes
 from services.exchange.service.pace import ask_paced
 from services.exchange.service.rulebook import Rulebook
 from services.exchange.service.subjects import Subjects
@@ -59,11 +60,18 @@ class Asker:
     """Asks for a batch; shared by all streams of the process."""
 
     def __init__(
-        self, rulebook: Rulebook, subjects: Subjects, broker: Broker, *, digest: Callable[[bytes], str]
+        self,
+        rulebook: Rulebook,
+        subjects: Subjects,
+        broker: Broker,
+        *,
+        disputes: Disputes,
+        digest: Callable[[bytes], str],
     ) -> None:
         self._rulebook = rulebook
         self._subjects = subjects
         self._broker = broker
+        self._disputes = disputes
         self._digest = digest
         self._late: set[asyncio.Task[Any]] = set()
 
@@ -85,11 +93,39 @@ class Asker:
         if not making.cancelled() and isinstance(error := making.exception(), Exception):
             get_logger().warning("batch_part_lost", error=type(error).__name__)
 
-    async def permit(self, batch: Batch) -> Permit:
-        """Permit the batch as the rules are now, or refuse: the provider must have approved batches."""
+    async def permit(self, batch: Batch, *, under: str = "") -> Permit:
+        """Permit the batch as the rules are now, or refuse: the provider must have approved batches.
+
+        `under`: only this grant counts.
+        """
         return await self._rulebook.permit_query(
-            batch.agency, batch.resource, purpose=batch.purpose, fields=batch.fields, method=Method.BATCH
+            batch.agency, batch.resource, purpose=batch.purpose, fields=batch.fields, method=Method.BATCH, under=under
         )
+
+    async def withdrawn(self, batch: Batch, part: Part) -> Access | None:
+        """Look at what a kept part rests on; give the leaf of the first that no longer holds, None where everything does."""
+        access = leaf_of(batch)
+        try:
+            permit = await self.permit(batch, under=part.grant_id)
+            for row in part.rows:
+                if row.values:
+                    access = leaf_of(batch, permit)._replace(subject_id=row.subject_id)
+                    await self._broker.must_consent(
+                        permit, subject_id=row.subject_id, grantee=batch.agency, purpose=batch.purpose
+                    )
+        except Refusal as refusal:
+            return access._replace(outcome=refusal.reason)
+        return None
+
+    def marked(self, batch: Batch, part: Part) -> Part:
+        """Mark what is in dispute now."""
+        rows = [
+            replace(row, disputed=found)
+            if row.values and (found := self._disputes.among(batch.resource, row.subject_id, batch.fields))
+            else row
+            for row in part.rows
+        ]
+        return replace(part, rows=rows)
 
     async def ask(self, batch: Batch, permit: Permit, subjects: Sequence[Subject], asked: Asked) -> None:
         """Fill `asked`, until every subject was asked about or it is ended; questions under way are waited for."""
@@ -124,7 +160,7 @@ class Asker:
             raise
         else:
             asked.leaves[place] = access._replace(digest=self._digest(values))
-            asked.rows[place] = Row(ANSWERED, values)
+            asked.rows[place] = Row(ANSWERED, values, subject_id)
             asked.size += len(values)
 
     async def _values(self, batch: Batch, permit: Permit, subject: Subject, subject_id: str) -> bytes:

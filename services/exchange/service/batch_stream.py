@@ -15,19 +15,22 @@ from services.exchange.domain.batches import (
     UNHELD_ROWS_MAX,
     Batch,
     BatchNotHeld,
+    BatchRowsWithdrawn,
     BatchTakenOver,
     Part,
+    Row,
     TooManyBatches,
     closed,
     held,
     moved,
     parts_of,
+    rewound,
 )
 from services.exchange.domain.inquiry import Subject
 from services.exchange.service.batch_asking import Asked, Asker, leaf_of
 from services.kit.clock import Clock
 from services.kit.errors import Refusal
-from services.kit.ledger.access import Access, Receipt
+from services.kit.ledger.access import Access, Entry, Receipt
 
 
 class StreamTransaction(Protocol):
@@ -43,15 +46,18 @@ class StreamTransaction(Protocol):
         """Write progress from position `since`; False where another stream has the batch."""
 
     async def keep_parts(self, batch_id: str, parts: Sequence[Part]) -> None:
-        """Keep parts sealed until the receiver holds them; where their leaves are is written by `place_parts`."""
+        """Keep parts sealed until the receiver holds them; where their leaves begin is written by `place_parts`."""
 
     async def place_parts(self, batch_id: str, parts: Sequence[Part]) -> None:
-        """Write where the leaves of kept parts are."""
+        """Write where the leaves of kept parts begin."""
 
     async def drop_held_parts(self, batch_id: str, *, received: int) -> None:
         """Delete the parts that the receiver holds whole."""
 
-    async def leaves(self, accesses: Sequence[Access]) -> list[Receipt]:
+    async def drop_parts_from(self, batch_id: str, *, position: int) -> None:
+        """Delete the parts that begin at or after a position."""
+
+    async def leaves(self, entries: Sequence[Entry]) -> list[Receipt]:
         """Add leaves with this change, in order; the tree is locked from here to the commit."""
 
 
@@ -60,6 +66,9 @@ class StreamLedger(Protocol):
 
     async def append(self, access: Access) -> Receipt:
         """Make one leaf durable."""
+
+    def entry(self, access: Access) -> Entry:
+        """Make a leaf that has no place yet."""
 
 
 class StreamStore(Protocol):
@@ -93,10 +102,21 @@ class BatchStream:
         self._clock = clock
 
     async def kept(self) -> AsyncIterator[Part]:
-        """Give again what was made and never held, without asking anybody."""
+        """Give again what was made and never held, without asking anybody, for as long as it may be given.
+
+        Raises BatchRowsWithdrawn: a grant or a consent that rows rest on has ended meanwhile. Nothing from that part on
+        is kept any more, and the batch goes on there.
+        """
         at = self.batch.received
         while (part := await self._store.kept_part(self.batch.batch_id, after=at)) is not None:
-            yield part
+            ended = await self._asker.withdrawn(self.batch, part)
+            if ended is not None:
+                await self._rewind(part, ended)
+                raise BatchRowsWithdrawn(
+                    "Rows that were made may no longer be given.",
+                    remedy=f"Go on with the batch, with {part.position} rows held: the subjects after them are asked about anew.",
+                )
+            yield self._asker.marked(self.batch, part)
             at = part.end
 
     async def answer(self, subjects: Sequence[Subject], *, received: int) -> AsyncIterator[Part]:
@@ -112,7 +132,7 @@ class BatchStream:
             parts, stopped = await self._make(rest[:PART_ROWS_MAX])
             rest = rest[sum(len(part.rows) for part in parts) :]
             for part in parts:
-                yield part
+                yield self._asker.marked(self.batch, part)
             if stopped is not None:
                 raise stopped
 
@@ -127,6 +147,17 @@ class BatchStream:
             await tx.drop_held_parts(after.batch_id, received=received)
         self.batch = after
         return after
+
+    async def _rewind(self, part: Part, ended: Access) -> None:
+        """Forget what was made from a part on, with the leaf that says why."""
+        after = rewound(self.batch, part, now=self._clock())
+        async with self._store.transaction() as tx:
+            if (await tx.batch(after.batch_id, agency=after.agency)).stream_id != after.stream_id:
+                raise _taken_over()
+            await tx.save_batch(after)
+            await tx.drop_parts_from(after.batch_id, position=after.position)
+            await tx.leaves([self._store.ledger.entry(ended)])
+        self.batch = after
 
     def _note(self, received: int) -> None:
         self.batch = held(self.batch, received)
@@ -164,9 +195,8 @@ class BatchStream:
             raise
         await self._asker.ask(self.batch, permit, subjects, asked)
         rows = asked.in_order()
-        parts = parts_of(self.batch, rows)
         try:
-            parts = await self._commit(parts, asked.accesses(len(rows)))
+            parts = await self._commit(rows, asked.accesses(len(rows)), grant_id=permit.grant_id)
         except BatchTakenOver:
             for access in asked.accesses(0):
                 await self._store.ledger.append(access)
@@ -174,8 +204,14 @@ class BatchStream:
         self._kept.extend((part.end, part.size) for part in parts)
         return parts, asked.stopped
 
-    async def _commit(self, parts: list[Part], accesses: Sequence[Access]) -> list[Part]:
+    async def _commit(self, rows: Sequence[Row], accesses: Sequence[Access], *, grant_id: str) -> list[Part]:
         """Write progress, parts and leaves together; give the parts with the places of their leaves."""
+        entries = [self._store.ledger.entry(access) for access in accesses]
+        accounted = [
+            replace(row, leaf_hash=entry.leaf_hash, blinding=entry.blinding)
+            for row, entry in zip(rows, entries, strict=False)
+        ]
+        parts = parts_of(self.batch, accounted, grant_id=grant_id)
         after = moved(self.batch, parts, now=self._clock())
         async with self._store.transaction() as tx:
             if not await tx.move_batch(after, since=self.batch.position):
@@ -183,16 +219,12 @@ class BatchStream:
             if self._drops:
                 await tx.drop_held_parts(after.batch_id, received=after.received)
             await tx.keep_parts(after.batch_id, parts)
-            receipts = await tx.leaves(accesses) if accesses else []
+            receipts = await tx.leaves(entries) if entries else []
             begun = self.batch.position
-            placed = [_placed(part, receipts[part.position - begun : part.end - begun]) for part in parts]
+            placed = [replace(part, leaf_index=receipts[part.position - begun].index) for part in parts]
             await tx.place_parts(after.batch_id, placed)
         self.batch, self._drops = after, False
         return placed
-
-
-def _placed(part: Part, receipts: Sequence[Receipt]) -> Part:
-    return replace(part, leaf_index=receipts[0].index, leaf_hashes=tuple(receipt.leaf_hash for receipt in receipts))
 
 
 def _taken_over() -> BatchTakenOver:

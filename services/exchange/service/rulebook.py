@@ -96,30 +96,38 @@ class Rulebook:
         return (await self._resource(code)).resource
 
     async def permit_query(
-        self, grantee: str, resource: str, *, purpose: str, fields: Sequence[str], method: Method = Method.QUERY
+        self,
+        grantee: str,
+        resource: str,
+        *,
+        purpose: str,
+        fields: Sequence[str],
+        method: Method = Method.QUERY,
+        under: str = "",
     ) -> Permit:
-        """Permit an agency to see fields, or refuse; Unavailable where the rules can't be read or are too old."""
+        """Permit an agency to see fields, or refuse; Unavailable where the rules can't be read or are too old.
+
+        `under`: only this grant counts.
+        """
         revision = self.revision
         rules = await self._rules(grantee, resource)
         found, now = rules.held.resource, self._clock()
-        permit = permit_query(found, rules.grants, purpose=purpose, fields=fields, now=now, method=method)
-        return permit._replace(revision=revision)
+        grants = [each for each in rules.grants if each.grant_id == under] if under else rules.grants
+        return permit_query(found, grants, purpose=purpose, fields=fields, now=now, method=method, revision=revision)
 
     async def permit_verify(self, grantee: str, resource: str, *, purpose: str, fields: Sequence[str]) -> Permit:
         """Permit an agency to compare fields, or refuse; Unavailable where the rules can't be read or are too old."""
         revision = self.revision
         rules = await self._rules(grantee, resource)
         found, now = rules.held.resource, self._clock()
-        permit = permit_verify(found, rules.grants, purpose=purpose, fields=fields, now=now)
-        return permit._replace(revision=revision)
+        return permit_verify(found, rules.grants, purpose=purpose, fields=fields, now=now, revision=revision)
 
     async def permit_ask(self, grantee: str, resource: str, *, purpose: str, questions: Sequence[str]) -> Permit:
         """Permit an agency to ask questions, or refuse; Unavailable where the rules can't be read or are too old."""
         revision = self.revision
         rules = await self._rules(grantee, resource)
         found, now = rules.held.resource, self._clock()
-        permit = permit_ask(found, rules.grants, purpose=purpose, questions=questions, now=now)
-        return permit._replace(revision=revision)
+        return permit_ask(found, rules.grants, purpose=purpose, questions=questions, now=now, revision=revision)
 
     async def must_still_hold(self, permit: Permit, *, grantee: str, purpose: str) -> None:
         """Return if nothing of a permit was taken back since it was made. Raises what refuses it now, Unavailable."""

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Batches and the parts that their receivers don't hold yet. A part is sealed; its size and place are not."""
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -28,10 +27,10 @@ from sqlalchemy import (
     update,
 )
 
-from services.exchange.domain.batches import Batch, BatchNotFound, BatchState, Part, Report, Row
+from services.exchange.domain.batches import Batch, BatchNotFound, BatchNotOpen, BatchState, Part, Report, Row
 from services.exchange.store.tables import metadata
 from services.kit.crypto import Keyring
-from services.kit.ledger.access import Access, Receipt
+from services.kit.ledger.access import Entry, Receipt
 from services.kit.paging import Page, encode_token, moment_after
 from services.kit.store import Json, Store, Tx, UtcDateTime
 from services.kit.store.statement import Prepared
@@ -101,8 +100,8 @@ _KEEP = Prepared(
 _PLACE = Prepared(
     update(batch_part)
     .where(batch_part.c.batch_id == bindparam("of"), batch_part.c.end == bindparam("until"))
-    .values(leaf_index=bindparam("index"), leaf_hashes=bindparam("hashes")),
-    *("index", "hashes", "of", "until"),
+    .values(leaf_index=bindparam("index")),
+    *("index", "of", "until"),
 )
 _DROP = Prepared(
     delete(batch_part).where(batch_part.c.batch_id == bindparam("of"), batch_part.c.end <= bindparam("held")),
@@ -156,21 +155,27 @@ class BatchRows(Tx):
         return result.rowcount == 1
 
     async def keep_parts(self, batch_id: str, parts: Sequence[Part]) -> None:
-        """Insert, sealed; their leaves are not known yet."""
-        now = self.store.stored(self.store.clock())
+        """Insert, sealed; where their leaves begin is not known yet."""
+        now, keyring = self.store.stored(self.store.clock()), self.store.keyring
         rows = [
-            (batch_id, part.end, part.size, _sealed(batch_id, part, self.store.keyring), 0, b"", now) for part in parts
+            (batch_id, part.end, part.size, _sealed(batch_id, part, keyring), 0, _hashes(part), now) for part in parts
         ]
         await _KEEP.many(self.connection, rows)
 
     async def place_parts(self, batch_id: str, parts: Sequence[Part]) -> None:
-        """Write where their leaves are."""
-        places = [(part.leaf_index, b"".join(part.leaf_hashes), batch_id, part.end) for part in parts]
+        """Write where their leaves begin."""
+        places = [(part.leaf_index, batch_id, part.end) for part in parts]
         await _PLACE.many(self.connection, places)
 
     async def drop_held_parts(self, batch_id: str, *, received: int) -> None:
         """Delete."""
         await _DROP.one(self.connection, batch_id, received)
+
+    async def drop_parts_from(self, batch_id: str, *, position: int) -> None:
+        """Delete."""
+        await self.connection.execute(
+            delete(batch_part).where(batch_part.c.batch_id == batch_id, batch_part.c.end > position)
+        )
 
     async def drop_late_parts(self, *, before: datetime, limit: int) -> int:
         """Delete at most `limit`; give how many."""
@@ -178,10 +183,9 @@ class BatchRows(Tx):
         late = select(batch_part.c.batch_id, batch_part.c.end).where(batch_part.c.move_time < before).limit(limit)
         return (await self.connection.execute(delete(batch_part).where(key.in_(late)))).rowcount
 
-    async def leaves(self, accesses: Sequence[Access]) -> list[Receipt]:
+    async def leaves(self, entries: Sequence[Entry]) -> list[Receipt]:
         """Add leaves in order; the tree is locked from here to the commit."""
-        ledger = self.store.ledger
-        return await ledger.append_in(self.connection, [ledger.entry(access) for access in accesses])
+        return await self.store.ledger.append_in(self.connection, entries)
 
 
 class BatchReads(Store[Any]):
@@ -287,23 +291,40 @@ def _batch_from(row: Mapping[Any, Any]) -> Batch:
 
 def _sealed(batch_id: str, part: Part, keyring: Keyring) -> bytes:
     content = {
-        "position": part.position,
-        "digest": base64.b64encode(part.digest).decode(),
-        "rows": [[row.outcome, row.values.decode()] for row in part.rows],
+        "before": [part.before.rows, part.before.answered, part.before.digest.hex()],
+        "digest": part.digest.hex(),
+        "grant": part.grant_id,
+        "rows": [[row.outcome, row.values.decode(), row.subject_id, row.blinding.hex()] for row in part.rows],
     }
     return keyring.seal(json.dumps(content, ensure_ascii=False).encode(), _context(batch_id, part.end))
 
 
 def _part_from(row: Mapping[Any, Any], keyring: Keyring) -> Part:
     content = json.loads(keyring.open_sealed(row["sealed"], _context(row["batch_id"], row["end"])))
+    if "grant" not in content:
+        raise BatchNotOpen("The batch was begun by an earlier release.", remedy="Open a new batch.")
+    position, answered, digest = content["before"]
     hashes: bytes = row["leaf_hashes"]
     return Part(
-        position=content["position"],
-        rows=[Row(outcome, values.encode()) for outcome, values in content["rows"]],
-        digest=base64.b64decode(content["digest"]),
+        before=Report(position, answered, bytes.fromhex(digest)),
+        rows=[
+            Row(
+                outcome,
+                values.encode(),
+                subject_id,
+                hashes[at * _HASH_BYTES : (at + 1) * _HASH_BYTES],
+                bytes.fromhex(blinding),
+            )
+            for at, (outcome, values, subject_id, blinding) in enumerate(content["rows"])
+        ],
+        digest=bytes.fromhex(content["digest"]),
+        grant_id=content["grant"],
         leaf_index=row["leaf_index"],
-        leaf_hashes=tuple(hashes[at : at + _HASH_BYTES] for at in range(0, len(hashes), _HASH_BYTES)),
     )
+
+
+def _hashes(part: Part) -> bytes:
+    return b"".join(row.leaf_hash for row in part.rows)
 
 
 def _context(batch_id: str, end: int) -> str:

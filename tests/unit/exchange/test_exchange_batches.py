@@ -12,18 +12,21 @@ from typing import Any
 import pytest
 
 from services.exchange.domain.batches import EMPTY_DIGEST, BatchState, Row, chained
+from services.exchange.domain.conditions import Condition
 from services.exchange.domain.inquiry import Inquiry
 from services.exchange.domain.refusals import ProviderUnavailable
 from services.exchange.domain.terms import PLAIN, Method, Terms
 from services.exchange.service import batches
 from services.exchange.service.batches import OpenBatch, ReconcileBatch
 from services.exchange.service.consents import WithdrawConsent
+from services.exchange.service.corrections.ports import Dispute
 from services.exchange.service.grants import RevokeGrant
 from services.kit.caller import Caller, CallerKind
 from services.kit.crypto import sm3
 from services.kit.errors import Refusal
 from services.kit.ids import new_id
 from services.kit.ledger import merkle
+from services.kit.ledger.access import blinded, content_digest
 from tests.support.exchange_calls import CallsWorld, a_consent, calls_world, number, person
 from tests.support.exchange_receiver import Receiver
 from tests.support.exchange_world import (
@@ -70,7 +73,7 @@ async def test_rows_come_in_order_each_with_its_leaf(world: CallsWorld) -> None:
     assert [leaf["outcome"] for leaf in leaves] == [row.outcome for row in rows]
     assert len({leaf["subject"] for leaf in leaves}) == 250
     assert {leaf["operation"] for leaf in leaves} == {"query_batch"}
-    hashes = [each for part in parts for each in part.leaf_hashes]
+    hashes = [row.leaf_hash for row in rows]
     for index, leaf in enumerate(leaves):
         body = json.dumps(leaf, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
         assert merkle.leaf_hash(body) == hashes[index]
@@ -144,6 +147,65 @@ async def test_a_batch_is_named_by_its_receiver_and_by_nobody_else(world: CallsW
     assert (mine.agency, theirs.batch.agency) == (HOSPITAL_CALLER.agency, POLICE)
     assert mine.receiver_id == theirs.batch.receiver_id
     assert mine.batch_id != theirs.batch.batch_id
+
+
+async def test_who_holds_a_row_proves_it_against_its_leaf_even_where_it_came_again(world: CallsWorld) -> None:
+    """docs/ledger.md: digest = HMAC-SHA-256(blinding, lower-case hexadecimal SHA-256(values))."""
+    world.provider.without = {number(3)}
+    lost = Receiver(world)
+    await lost.open()
+    first = [row async for part in lost.stream.answer(PEOPLE[:120], received=0) for row in part.rows]
+    again = Receiver(world, batch_id=lost.batch_id)
+    await again.open()
+    assert again.rows == first
+    for row, leaf in zip(first, await world.leaves(), strict=True):
+        if row.values:
+            assert leaf["digest"] == blinded(content_digest(row.values), row.blinding)
+        else:
+            assert (leaf["digest"], row.blinding) == ("", b"")
+
+
+async def test_rows_tell_what_is_in_dispute_by_the_time_they_are_sent(world: CallsWorld) -> None:
+    lost = Receiver(world)
+    await lost.open()
+    await lost.ask(PEOPLE[:3])
+    assert {row.disputed for row in lost.rows} == {()}
+    subject = world.store.pseudonym(person(1).value)
+    world.disputes.apply(Dispute(new_id(), HOUSEHOLD, subject, "address", disputed=True))
+    again = Receiver(world, batch_id=lost.batch_id)
+    await again.open()
+    await again.ask(PEOPLE[:2])
+    assert [row.disputed for row in again.rows] == [(), ("address",), (), (), ("address",)]
+
+
+async def test_rows_of_a_grant_that_was_replaced_are_not_sent_again(world: CallsWorld) -> None:
+    lost = Receiver(world)
+    await lost.open()
+    await lost.ask(PEOPLE[:150])
+    (grant,) = await world.store.grants_of(HOSPITAL_CALLER.id, HOUSEHOLD)
+    nobody = Condition("record.address == 'abroad'", "境外", "Abroad")
+    await world.granted(terms=Terms(methods=(Method.BATCH,), predicate=nobody))
+    await world.grants.revoke(RevokeGrant(new_id(), grant.grant_id, "Narrowed."), OPERATOR)
+    again = Receiver(world, batch_id=lost.batch_id)
+    assert await refused(again.open()) == "BATCH_ROWS_WITHDRAWN"
+    assert again.rows == []
+    assert (await world.leaves())[-1]["outcome"] == "NO_GRANT"
+    opened = await again.open()
+    assert (opened.position, opened.counted) == (0, again.report)
+    await again.ask(PEOPLE[:150])
+    assert {row.outcome for row in again.rows} == {"NOT_FOUND"}
+    assert (await again.close()).counted == again.report
+
+
+async def test_a_newer_grant_beside_it_takes_nothing_from_kept_rows(world: CallsWorld) -> None:
+    lost = Receiver(world)
+    await lost.open()
+    await lost.ask(PEOPLE[:5])
+    world.later(1)
+    await world.granted()
+    again = Receiver(world, batch_id=lost.batch_id)
+    await again.open()
+    assert len(again.rows) == len(world.provider.asked) == 5
 
 
 async def test_a_newer_stream_takes_the_batch_over(world: CallsWorld) -> None:
@@ -355,3 +417,36 @@ async def test_who_only_needs_to_compare_is_told_to_verify_and_who_asks_for_many
             asked[purpose] = (refusal.value.reason, refusal.value.remedy)
     assert asked["check"] == ("METHOD_NOT_GRANTED", "Use Verify, or ask the provider for more.")
     assert asked["look"] == ("METHOD_NOT_GRANTED", "Use Verify or Query, or ask the provider for more.")
+
+
+async def test_rows_whose_consent_was_withdrawn_are_not_sent_again_and_the_batch_goes_on_before_them(
+    tmp_path: Path,
+) -> None:
+    async with calls_world(tmp_path) as world:
+        await world.granted(terms=Terms(methods=(Method.BATCH,), consent=True), fields=("address",))
+        residents = [Caller(CallerKind.CITIZEN, person(at).value) for at in range(250)]
+        consents = []
+        for resident in residents:
+            with asking(resident):
+                consents.append(await world.consents.give(a_consent(world.now), resident))
+        lost = Receiver(world)
+        with asking():
+            await lost.open()
+            await lost.ask(PEOPLE)
+        with asking(residents[130]):
+            await world.consents.withdraw(WithdrawConsent(new_id(), consents[130].consent_id), residents[130])
+        receiver = Receiver(world, batch_id=lost.batch_id)
+        with asking():
+            assert await refused(receiver.open()) == "BATCH_ROWS_WITHDRAWN"
+            assert len(receiver.rows) == 100  # The part before it was given.
+            leaf = (await world.leaves())[-1]
+            assert (leaf["outcome"], leaf["subject"]) == ("CONSENT_MISSING", world.store.pseudonym(person(130).value))
+            opened = await receiver.open()
+            assert (opened.position, opened.counted) == (100, receiver.report)
+            await receiver.ask(PEOPLE[100:])
+            closed = await receiver.close()
+        assert closed.counted == receiver.report
+        assert {at: row.outcome for at, row in enumerate(receiver.rows) if row.outcome != "answered"} == {
+            130: "CONSENT_MISSING"
+        }
+        assert world.provider.keys.count(number(130)) == 1

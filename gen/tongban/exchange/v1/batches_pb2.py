@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tongban/exchange/v1/batches.proto\x12\x13tongban.exchange.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"<\n\nBatchCount\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x10\n\x08\x61nswered\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"\xf4\x02\n\x05\x42\x61tch\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x10\n\x08resource\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x05 \x01(\t\x12\x0e\n\x06\x66ields\x18\x06 \x03(\t\x12.\n\x05state\x18\x07 \x01(\x0e\x32\x1f.tongban.exchange.v1.BatchState\x12\x10\n\x08received\x18\x08 \x01(\x03\x12\x30\n\x07\x63ounted\x18\t \x01(\x0b\x32\x1f.tongban.exchange.v1.BatchCount\x12\x31\n\x08reported\x18\n \x01(\x0b\x32\x1f.tongban.exchange.v1.BatchCount\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tmove_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x08\x42\x61tchRow\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12\x13\n\x06values\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01\x12\x11\n\tleaf_hash\x18\x03 \x01(\x0c\"n\n\tBatchPart\x12\x10\n\x08position\x18\x01 \x01(\x03\x12+\n\x04rows\x18\x02 \x03(\x0b\x32\x1d.tongban.exchange.v1.BatchRow\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x12\n\nleaf_index\x18\x04 \x01(\x03*\x8b\x01\n\nBatchState\x12\x1b\n\x17\x42\x41TCH_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x42\x41TCH_STATE_OPEN\x10\x01\x12\x16\n\x12\x42\x41TCH_STATE_CLOSED\x10\x02\x12\x17\n\x13\x42\x41TCH_STATE_MATCHED\x10\x03\x12\x19\n\x15\x42\x41TCH_STATE_DIFFERING\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tongban/exchange/v1/batches.proto\x12\x13tongban.exchange.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"<\n\nBatchCount\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x10\n\x08\x61nswered\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"\xf4\x02\n\x05\x42\x61tch\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x10\n\x08resource\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x05 \x01(\t\x12\x0e\n\x06\x66ields\x18\x06 \x03(\t\x12.\n\x05state\x18\x07 \x01(\x0e\x32\x1f.tongban.exchange.v1.BatchState\x12\x10\n\x08received\x18\x08 \x01(\x03\x12\x30\n\x07\x63ounted\x18\t \x01(\x0b\x32\x1f.tongban.exchange.v1.BatchCount\x12\x31\n\x08reported\x18\n \x01(\x0b\x32\x1f.tongban.exchange.v1.BatchCount\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tmove_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"l\n\x08\x42\x61tchRow\x12\x0f\n\x07outcome\x18\x01 \x01(\t\x12\x13\n\x06values\x18\x02 \x01(\x0c\x42\x03\x80\x01\x01\x12\x11\n\tleaf_hash\x18\x03 \x01(\x0c\x12\x15\n\x08\x62linding\x18\x04 \x01(\x0c\x42\x03\x80\x01\x01\x12\x10\n\x08\x64isputed\x18\x05 \x03(\t\"n\n\tBatchPart\x12\x10\n\x08position\x18\x01 \x01(\x03\x12+\n\x04rows\x18\x02 \x03(\x0b\x32\x1d.tongban.exchange.v1.BatchRow\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x12\n\nleaf_index\x18\x04 \x01(\x03*\x8b\x01\n\nBatchState\x12\x1b\n\x17\x42\x41TCH_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x42\x41TCH_STATE_OPEN\x10\x01\x12\x16\n\x12\x42\x41TCH_STATE_CLOSED\x10\x02\x12\x17\n\x13\x42\x41TCH_STATE_MATCHED\x10\x03\x12\x19\n\x15\x42\x41TCH_STATE_DIFFERING\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,14 +34,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_BATCHROW'].fields_by_name['values']._loaded_options = None
   _globals['_BATCHROW'].fields_by_name['values']._serialized_options = b'\200\001\001'
-  _globals['_BATCHSTATE']._serialized_start=710
-  _globals['_BATCHSTATE']._serialized_end=849
+  _globals['_BATCHROW'].fields_by_name['blinding']._loaded_options = None
+  _globals['_BATCHROW'].fields_by_name['blinding']._serialized_options = b'\200\001\001'
+  _globals['_BATCHSTATE']._serialized_start=751
+  _globals['_BATCHSTATE']._serialized_end=890
   _globals['_BATCHCOUNT']._serialized_start=91
   _globals['_BATCHCOUNT']._serialized_end=151
   _globals['_BATCH']._serialized_start=154
   _globals['_BATCH']._serialized_end=526
   _globals['_BATCHROW']._serialized_start=528
-  _globals['_BATCHROW']._serialized_end=595
-  _globals['_BATCHPART']._serialized_start=597
-  _globals['_BATCHPART']._serialized_end=707
+  _globals['_BATCHROW']._serialized_end=636
+  _globals['_BATCHPART']._serialized_start=638
+  _globals['_BATCHPART']._serialized_end=748
 # @@protoc_insertion_point(module_scope)

@@ -169,22 +169,32 @@ class BatchRow(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     LEAF_HASH_FIELD_NUMBER: _builtins.int
+    BLINDING_FIELD_NUMBER: _builtins.int
+    DISPUTED_FIELD_NUMBER: _builtins.int
     outcome: _builtins.str
     """`answered`, or the reason why there are no values, e.g. `NOT_FOUND`."""
     values: _builtins.bytes
     """Canonical JSON (sorted keys, no spaces, UTF-8) of the values by field name; empty without values. What the leaf digests."""
     leaf_hash: _builtins.bytes
     """Hash of the row's leaf."""
+    blinding: _builtins.bytes
+    """Opens the leaf's `digest` for whoever holds the values, as a Receipt's does; empty without values."""
+    @_builtins.property
+    def disputed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the fields above whose value is disputed now; in no digest."""
+
     def __init__(
         self,
         *,
         outcome: _builtins.str = ...,
         values: _builtins.bytes = ...,
         leaf_hash: _builtins.bytes = ...,
+        blinding: _builtins.bytes = ...,
+        disputed: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["leaf_hash", b"leaf_hash", "outcome", b"outcome", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blinding", b"blinding", "disputed", b"disputed", "leaf_hash", b"leaf_hash", "outcome", b"outcome", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -59,7 +59,9 @@ class BatchServiceServicer:
     def QueryBatch(self, request_iterator, context):
         """Streams rows for many subjects. The receiver sends `open`, then `subjects` as he likes, each time with the number of rows that he holds, and at last
         `close`. The exchange answers with `opened`, parts, and `closed`. Every row's leaf is durable before the row leaves. A stream that broke goes on
-        with the same batch id: parts that were made and not held come again, nobody is asked twice and no leaf is doubled. What a later try may heal
+        with the same batch id: parts that were made and not held come again, nobody is asked twice and no leaf is doubled. Where a grant or a consent
+        that such a part rests on has ended meanwhile, the stream ends there (BATCH_ROWS_WITHDRAWN), the part and those after it are gone, and the
+        batch goes on at the part's position: its subjects are sent and asked about anew. What a later try may heal
         (PROVIDER_UNAVAILABLE, PROVIDER_BUSY, QUOTA_EXCEEDED) ends the stream after the rows before it; what concerns one subject is that row's outcome.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
