@@ -22,6 +22,18 @@ MARK = "QZMARK"
 """Stands in every text of a record, and nowhere else in the world."""
 NUMBER_MARK = 7_300_000
 """Every number of a record is this and a little more, and no other number is."""
+UNARY = ("query", "verify", "ask")
+DOORS = (*UNARY, "batch", "hear", "request", "xroad_query", "xroad_verify")
+"""Kinds of calls; `hear` is of a change with values, `request` is answered by people."""
+METHODS = {"verify": Method.VERIFY, "ask": Method.VERIFY, "xroad_verify": Method.VERIFY, "batch": Method.BATCH}
+METHODS["hear"] = Method.SUBSCRIBE
+COMPARING = ("verify", "xroad_verify")
+
+
+def method_of(kind: str) -> Method:
+    """The method that a grant must allow."""
+    return METHODS.get(kind, Method.QUERY)
+
 
 Record = Mapping[str, Any]
 Judged = Callable[[Record], bool | None]
@@ -93,7 +105,7 @@ texts = st.one_of(st.none(), st.sampled_from([f"{MARK}-x", f"{MARK}-a-rather-lon
 numbers = st.one_of(st.none(), st.integers(NUMBER_MARK, NUMBER_MARK + 99))
 terms = st.builds(
     Terms,
-    methods=st.sampled_from([(), (Method.VERIFY,), (Method.QUERY,)]),
+    methods=st.sampled_from([(), (Method.VERIFY,), (Method.QUERY,), tuple(Method)]),
     predicate=st.none() | st.sampled_from(sorted(CONDITIONS)).map(lambda source: Condition(source, "件", "If")),
     questions=questions.map(lambda asked: tuple(QUESTIONS[name] for name in asked)),
 )
@@ -110,21 +122,21 @@ def granted(draw: st.DrawFn) -> Granted:
 
 
 @st.composite
-def calls(draw: st.DrawFn) -> Call:
-    kind = draw(st.sampled_from(["query", "verify", "ask"]))
+def calls(draw: st.DrawFn, kinds: tuple[str, ...]) -> Call:
+    kind = draw(st.sampled_from(kinds))
     if kind == "ask":
         return Call(kind, draw(purposes), draw(questions.filter(bool)))
-    asked = draw(names if kind == "query" else names.filter(bool))
+    asked = draw(names.filter(bool) if kind in COMPARING else names)
     return Call(kind, draw(purposes), asked, draw(st.booleans()))
 
 
 @st.composite
-def scenes(draw: st.DrawFn) -> Scene:
+def scenes(draw: st.DrawFn, kinds: tuple[str, ...] = UNARY) -> Scene:
     record = {**{name: draw(texts) for name in TEXTS}, **{name: draw(numbers) for name in NUMBERS}}
     seed = draw(st.integers(0, 9999))
     marked = {name: f"{value}-{seed}-{name}" if isinstance(value, str) else value for name, value in record.items()}
     held = tuple(draw(st.lists(granted(), min_size=1, max_size=3)))
-    return Scene(held, marked, seed, tuple(draw(st.lists(calls(), min_size=1, max_size=6))))
+    return Scene(held, marked, seed, tuple(draw(st.lists(calls(kinds), min_size=1, max_size=6))))
 
 
 def read_by(grant: Granted) -> set[str]:
@@ -168,7 +180,7 @@ class Reckoning:
 
     def expect(self, call: Call, record: Record, values: Mapping[str, str]) -> Expected:
         """What the call comes to, and what it uses up."""
-        method = Method.QUERY if call.kind == "query" else Method.VERIFY
+        method = method_of(call.kind)
         held = self._scene.grants
         meant = [each for each in held if call.purpose in each.purposes]
         holding = [each for each in held if each.lets(call.purpose, method)]
@@ -185,22 +197,22 @@ class Reckoning:
 
     @staticmethod
     def _covers(grant: Granted, call: Call) -> bool:
-        if call.kind == "query":
-            return set(call.asked) <= set(grant.fields) if call.asked else bool(grant.fields)
-        if call.kind == "verify":
+        if call.kind == "ask":
+            return set(call.asked) <= {each.name for each in grant.terms.questions}
+        if call.kind in COMPARING:
             return set(call.asked) <= set(grant.verify_fields)
-        return set(call.asked) <= {each.name for each in grant.terms.questions}
+        return set(call.asked) <= set(grant.fields) if call.asked else bool(grant.fields)
 
     @staticmethod
     def _answer(grant: Granted, place: int, call: Call, record: Record, values: Mapping[str, str]) -> Expected:
         predicate = grant.terms.predicate
         there = predicate is None or judged(predicate, record) is True
-        if call.kind == "query":
-            if not there:
-                return Expected(place, "NOT_FOUND")
-            return Expected(place, "", {name: record[name] for name in call.asked or grant.fields})
-        if call.kind == "verify":
+        if call.kind in COMPARING:
             matches = {name: there and str(record[name]) == values[name] for name in call.asked}
             return Expected(place, "", {name: matches[name] and record[name] is not None for name in call.asked})
-        answers = {name: judged(QUESTIONS[name].condition, record) if there else None for name in call.asked}
-        return Expected(place, "", answers)
+        if call.kind == "ask":
+            answers = {name: judged(QUESTIONS[name].condition, record) if there else None for name in call.asked}
+            return Expected(place, "", answers)
+        if not there:
+            return Expected(place, "NOT_FOUND")
+        return Expected(place, "", {name: record[name] for name in call.asked or grant.fields})
