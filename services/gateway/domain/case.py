@@ -14,6 +14,7 @@ from services.gateway.domain.history import (
     CaseOpened,
     CaseOutcome,
     CaseSubmitted,
+    DefinitionMoved,
     Event,
     Outcome,
     Parent,
@@ -141,7 +142,7 @@ def fold(events: Iterable[Event], state: CaseState | None = None) -> CaseState:
     return after
 
 
-def _after(state: CaseState, event: Event) -> CaseState:  # noqa: PLR0911 - one arm for each kind of event
+def _after(state: CaseState, event: Event) -> CaseState:  # noqa: C901, PLR0911 - one arm for each kind of event
     match event:
         case CaseOpened():
             return replace(
@@ -179,6 +180,8 @@ def _after(state: CaseState, event: Event) -> CaseState:  # noqa: PLR0911 - one 
                 message=event.message,
             )
             return _all_canceled(ended, event.at)
+        case DefinitionMoved():
+            return replace(state, definition=event.definition)
         case ValueCorrected():
             return state  # People look at it; nothing follows by itself.
         case _:

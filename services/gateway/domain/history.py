@@ -261,6 +261,16 @@ class ValueCorrected:
 
 
 @dataclass(frozen=True, slots=True)
+class DefinitionMoved:
+    """An operator pinned the case to another version of its definition; everything after follows that one."""
+
+    at: datetime
+    definition: str
+    by: str
+    why: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class CaseEnded:
     """Nothing more follows."""
 
@@ -293,6 +303,7 @@ Event = (
     | SignalReceived
     | CaseGivenUp
     | ValueCorrected
+    | DefinitionMoved
     | CaseEnded
 )
 
@@ -317,6 +328,7 @@ _KINDS: Mapping[str, type[Event]] = {
         SignalReceived,
         CaseGivenUp,
         ValueCorrected,
+        DefinitionMoved,
         CaseEnded,
     )
 }

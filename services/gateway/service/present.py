@@ -11,6 +11,7 @@ from services.gateway.domain.history import (
     CaseOpened,
     CaseOutcome,
     CaseSubmitted,
+    DefinitionMoved,
     Event,
     Outcome,
     OutputConfirmed,
@@ -198,6 +199,12 @@ def _words(event: Event) -> tuple[str, str, str]:  # noqa: C901, PLR0911, PLR091
             return "signal_received", "已收到部门通知", "A department gave notice"
         case CaseGivenUp():
             return "given_up", "办件终止，正在撤销已办事项", "The case ends; what was done is being undone"
+        case DefinitionMoved():
+            return (
+                "definition_moved",
+                "办件已改按新版办事流程办理",
+                "The case goes on under a newer version of its matter",
+            )
         case ValueCorrected():
             return "value_corrected", "办件使用过的一项数据已被更正", "A value that was used has been corrected"
         case CaseEnded(outcome=CaseOutcome.COMPLETED):

@@ -41,6 +41,7 @@ def case_columns(file: CaseFile) -> dict[str, Any]:
     """What is found by, of a case."""
     state: CaseState = file.state
     return {
+        "definition": state.definition,
         "status": state.status.value,
         "version": state.version,
         "traceparent": file.traceparent,

@@ -108,7 +108,6 @@ class SqlGatewayTx(InboxRows, WebhookRows, Tx):
                 case_id=case_id,
                 receipt=event.receipt,
                 matter=event.matter,
-                definition=event.definition,
                 applicant_id=event.applicant_id,
                 created=event.at,
                 **case_columns(file),

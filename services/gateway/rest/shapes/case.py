@@ -151,8 +151,8 @@ class Entry(Shape):
     kind: str = Field(
         description="`opened`, `changed`, `prefilled`, `submitted`, `step_started`, `step_done`, `step_refused`, "
         "`step_unavailable`, `retry_planned`, `step_skipped`, `step_failed`, `parked`, `resumed`, `handed_over`, "
-        "`output_proposed`, `output_confirmed`, `sub_case_opened`, `signal_received`, `given_up`, `value_corrected` "
-        "or `ended`.",
+        "`output_proposed`, `output_confirmed`, `sub_case_opened`, `signal_received`, `given_up`, `value_corrected`, "
+        "`definition_moved` or `ended`.",
         examples=["step_done"],
     )
     text: Words
