@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the departments share, with whom, and for what."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,14 @@ GRANTS = (
     (PUPILS, "hospital"),
     (HOUSING_FUND, "hospital"),
 )
-"""Who may ask what; see the matters for who does."""
+"""Who may ask what for a birth; see the matters for who does."""
+GRANTS_OF_MATTERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    (MARRIAGES, "civil_affairs", ("marriage",)),
+    (HOUSEHOLDS, "education", ("school_enrollment",)),
+    (HOUSEHOLDS, "public_security", ("household_move", "after_death")),
+    (INSURANCE, "medical_insurance", ("retirement", "disability_services")),
+)
+"""The same for the other matters; what the offices' files share stands there."""
 
 _EXPIRE = datetime(2099, 12, 31, tzinfo=UTC)
 _TIMEOUT_MS = 3000
@@ -41,6 +49,8 @@ _PERSONAL, _SENSITIVE, _GENERAL = (
     nouns.SENSITIVITY_SENSITIVE,
     nouns.SENSITIVITY_GENERAL,
 )
+FieldRow = tuple[str, str, str, nouns.Sensitivity.ValueType, nouns_metadata.DataType.ValueType, int]
+AboutRow = tuple[str, str, nouns_metadata.UpdateCycle.ValueType, str]
 _TEXT, _DATE = nouns_metadata.DATA_TYPE_TEXT, nouns_metadata.DATA_TYPE_DATE
 _FIELDS = {
     MARRIAGES: (
@@ -184,21 +194,28 @@ def held() -> dict[str, dict[str, str]]:
 
 
 def grants(agencies: dict[str, Agency]) -> list[nouns.Grant]:
-    """Every grant of the city; the end is a fixed day, so that a repeat is the same grant."""
+    """The grants on the registers of the departments' own code."""
+    return [
+        granted(resource, agencies[grantee], purposes, [name for name, *_ in _FIELDS[resource]], basis=BASIS)
+        for resource, grantee, purposes in (*((*each, PURPOSES) for each in GRANTS), *GRANTS_OF_MATTERS)
+    ]
+
+
+def granted(
+    resource: str, grantee: Agency, purposes: Sequence[str], fields: Sequence[str], *, basis: str
+) -> nouns.Grant:
+    """One grant; its end is a fixed day, so that a repeat is the same grant."""
     expire = timestamp_pb2.Timestamp()
     expire.FromDatetime(_EXPIRE)
-    return [
-        nouns.Grant(
-            resource=resource,
-            grantee=agencies[grantee].uscc,
-            purposes=PURPOSES,
-            fields=[name for name, *_ in _FIELDS[resource]],
-            verify_fields=[name for name, *_ in _FIELDS[resource]],
-            basis=BASIS,
-            expire_time=expire,
-        )
-        for resource, grantee in GRANTS
-    ]
+    return nouns.Grant(
+        resource=resource,
+        grantee=grantee.uscc,
+        purposes=purposes,
+        fields=fields,
+        verify_fields=fields,
+        basis=basis,
+        expire_time=expire,
+    )
 
 
 def _resource(
@@ -208,9 +225,23 @@ def _resource(
     adapter: nouns.AdapterKind.ValueType,
     settings: dict[str, Any],
 ) -> nouns.Resource:
+    return conditional(code, name, provider, adapter, settings, fields=_FIELDS[code], about=_METADATA[code])
+
+
+def conditional(
+    code: str,
+    name: tuple[str, str],
+    provider: Agency,
+    adapter: nouns.AdapterKind.ValueType,
+    settings: dict[str, Any],
+    *,
+    fields: Sequence[FieldRow],
+    about: AboutRow,
+) -> nouns.Resource:
+    """A resource that is shared for statutory duties only. `fields`, `about`: see `_FIELDS`, `_METADATA`."""
     struct = struct_pb2.Struct()
     struct.update(settings)
-    abstract_zh, abstract_en, cycle, basis = _METADATA[code]
+    abstract_zh, abstract_en, cycle, basis = about
     return nouns.Resource(
         code=code,
         name_zh=name[0],
@@ -228,7 +259,7 @@ def _resource(
                 length=length,
                 basis=basis,
             )
-            for field, zh, en, sensitivity, data_type, length in _FIELDS[code]
+            for field, zh, en, sensitivity, data_type, length in fields
         ],
         adapter=adapter,
         adapter_settings=struct,

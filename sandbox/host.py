@@ -5,7 +5,7 @@ import asyncio
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +15,9 @@ from typing import Any
 from tongban.identity.v1 import identity_pb2, identity_service_pb2, identity_service_pb2_grpc
 
 from sandbox import agencies as directory
-from sandbox import catalogue, opendata
+from sandbox import catalogue, opendata, shared
 from sandbox.agencies import Agency
+from sandbox.cast import peopled
 from sandbox.city import City, generate
 from sandbox.connector import Connector
 from sandbox.departments.civil_affairs import CivilAffairs, rest
@@ -29,9 +30,11 @@ from sandbox.departments.medical_insurance import MedicalInsurance
 from sandbox.departments.public_security import Newborn, PublicSecurity, Registrar
 from sandbox.departments.tax import Tax
 from sandbox.numbers import REGION
+from sandbox.office import Office, OfficeFile, offices
 from sandbox.register import Register
-from sandbox.seed import Doors, Seeder
+from sandbox.seed import Doors, Seeder, Shared
 from sandbox.settings import Settings
+from sandbox.work import Operation
 from sandbox.worker import TaskWorker
 from services.kit.certificates import Identity, SpiffeId
 from services.kit.clock import Clock, utc_now
@@ -46,6 +49,7 @@ from services.kit.telemetry import Telemetry
 log = get_logger()
 
 _TASKS_ONLY: tuple[type[Department], ...] = (Hospital, DiseaseControl, HumanResources, Tax, Health)
+_WITH_CODE = {*(kind.key for kind in _TASKS_ONLY), PublicSecurity.key, MedicalInsurance.key, CivilAffairs.key}
 _LEDGERS = ("identity", "licenses", "exchange")
 _WITNESSES = ("health", "tax")
 READY = "ready"
@@ -96,6 +100,7 @@ class _Opening:
         self._stack = stack
         self._agencies = directory.load()
         self._city = _city(settings)
+        self._offices = offices()
         self._background: list[Background] = []
         self._telemetry: dict[str, Telemetry] = {}
 
@@ -103,22 +108,27 @@ class _Opening:
         for kind in _TASKS_ONLY:
             register = await self._register(kind.key, kind.schema)
             await self._open(kind(register, self._clock))
+        for key in self._offices.keys() - _WITH_CODE:
+            await self._work(key, await self._register(key))
         police = await self._police()
         await self._medical_insurance()
         for key in _WITNESSES:
             await self._witness(key)
         rest_port, api_key = await self._civil_affairs()
+        registers = police.register.path.resolve()
         resources = catalogue.resources(
             self._agencies,
-            police=police.register.path.resolve(),
+            police=registers,
             rest_url=f"http://{self._settings.rest_host}:{rest_port}",
             api_key=api_key,
         )
+        resources += shared.resources(self._agencies, self._offices.values(), folder=registers.parent)
         doors = await self._doors()
-        registers = police.register.path.resolve()
         opendata.drop_firms(self._city, self._settings.data / "drops")
         resources += opendata.resources(self._agencies, police=registers)
-        seeder = Seeder(self._city, self._agencies, resources, opendata.datasets(police=registers), self._clock)
+        grants = catalogue.grants(self._agencies) + shared.grants(self._agencies, self._offices.values())
+        shares = Shared(resources, grants, opendata.datasets(police=registers))
+        seeder = Seeder(self._city, self._agencies, shares, self._clock)
         return Host(seeder, doors, tuple(self._background), rest_port, self._settings.data / READY)
 
     async def _police(self) -> Department:
@@ -139,7 +149,7 @@ class _Opening:
     async def _civil_affairs(self) -> tuple[int, str]:
         register = await self._register(CivilAffairs.key, CivilAffairs.schema)
         civil_affairs = CivilAffairs(register, self._clock)
-        await civil_affairs.load(self._city)
+        await self._open(civil_affairs)
         api_key = _api_key(self._settings.data)
         application = rest(civil_affairs, api_key, self._tracing(civil_affairs.key))
         server = HttpServer(application, self._settings.rest_host, self._settings.rest_port)
@@ -156,12 +166,24 @@ class _Opening:
 
     async def _open(self, department: Department) -> None:
         await department.load(self._city)
-        gateway = await self._peer("gateway", department.key)
-        telemetry = self._tracing(department.key)
-        self._background.append(TaskWorker(department.key, gateway, telemetry, department.operations, self._clock).run)
+        await self._work(department.key, department.register, department.operations)
 
-    async def _register(self, key: str, schema: str) -> Register:
-        return await self._stack.enter_async_context(Register(self._settings.data / f"{key}.sqlite", schema))
+    async def _work(self, key: str, register: Register, operations: Mapping[str, Operation] | None = None) -> None:
+        """Take a department's tasks: those that its code does, and those that its file tells."""
+        does = {**(operations or {}), **self._office(key).operations(register, self._clock)}
+        if does:
+            gateway = await self._peer("gateway", key)
+            self._background.append(TaskWorker(key, gateway, self._tracing(key), does, self._clock).run)
+
+    async def _register(self, key: str, schema: str = "") -> Register:
+        told = self._office(key)
+        path = self._settings.data / f"{key}.sqlite"
+        register = await self._stack.enter_async_context(Register(path, schema + told.schema))
+        await register.write(told.load)
+        return register
+
+    def _office(self, key: str) -> Office:
+        return self._offices.get(key) or Office(key, OfficeFile())
 
     async def _doors(self) -> Doors:
         operator = f"spiffe://tongban/operator/{self._settings.operator}"
@@ -233,7 +255,7 @@ def _city(settings: Settings) -> City:
         if founded is None:
             founded = {"people": settings.people, "seed": settings.seed}
             _write_whole(path, json.dumps(founded))
-        return generate(int(founded["people"]), int(founded["seed"]))
+        return peopled(generate(int(founded["people"]), int(founded["seed"])))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StartupError(f"The city in {settings.data} can't be read or written: {type(error).__name__}.") from error
 

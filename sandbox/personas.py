@@ -8,9 +8,11 @@ from datetime import date, timedelta
 from tongban.identity.v1 import identity_pb2 as nouns
 
 from sandbox.agencies import Agency
+from sandbox.cast import cast
 from sandbox.city import City
 from sandbox.city.generator import FAMILIES_OF_PERSONAS
 from sandbox.city.names import FEMALE, MALE, child_name
+from sandbox.scripts import samples
 
 OPERATOR_RIGHTS = (
     "exchange.catalogue",
@@ -34,7 +36,8 @@ SubjectOf = Callable[[str], str]
 def citizens(city: City) -> dict[str, str]:
     """Citizen number behind each resident's account, by key."""
     mothers = {f"mother-{index + 1}": city.families[index].mother.number for index in range(FAMILIES_OF_PERSONAS)}
-    return {**mothers, "father-1": city.families[0].father.number}
+    players = {key: cast().people[key].number for key in cast().titles}
+    return {**mothers, "father-1": city.families[0].father.number, **players}
 
 
 def personas(city: City, agencies: dict[str, Agency], subject_of: SubjectOf, today: date) -> list[nouns.Persona]:
@@ -53,6 +56,7 @@ def personas(city: City, agencies: dict[str, Agency], subject_of: SubjectOf, tod
             title_en="Father 1, married to mother 1",
             samples_json="{}",
         ),
+        *(_player(key, titles, subject_of(numbers[key])) for key, titles in cast().titles.items()),
         nouns.Persona(
             key="clerk-civil-affairs",
             role="clerk",
@@ -84,6 +88,17 @@ def personas(city: City, agencies: dict[str, Agency], subject_of: SubjectOf, tod
             samples_json="{}",
         ),
     ]
+
+
+def _player(key: str, titles: tuple[str, str], subject_id: str) -> nouns.Persona:
+    return nouns.Persona(
+        key=key,
+        role="citizen",
+        subject_id=subject_id,
+        title_zh=titles[0],
+        title_en=titles[1],
+        samples_json=json.dumps(samples(key), ensure_ascii=False),
+    )
 
 
 def _mother(city: City, index: int, subject_id: str, today: date) -> nouns.Persona:

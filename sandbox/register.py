@@ -18,7 +18,7 @@ ResultT = TypeVar("ResultT")
 Output = Mapping[str, str | float | bool]
 
 _BUSY_SECONDS = 5.0
-_DONE = """
+BOOKKEEPING = """
 CREATE TABLE IF NOT EXISTS done (
     case_id TEXT NOT NULL,
     operation TEXT NOT NULL,
@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS done (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 """
+"""What every register has beside its own tables."""
 
 
 class Register:
@@ -83,7 +84,7 @@ class Register:
         self._connection.row_factory = sqlite3.Row
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             self._connection.execute(f"PRAGMA {pragma}")
-        self._connection.executescript(_DONE + self._schema)
+        self._connection.executescript(BOOKKEEPING + self._schema)
 
     def _close(self) -> None:
         self._opened().close()

@@ -24,7 +24,6 @@ from tongban.identity.v1 import identity_pb2, identity_service_pb2, identity_ser
 
 from sandbox import numbers
 from sandbox.agencies import Agency
-from sandbox.catalogue import grants
 from sandbox.city import City, Resident
 from sandbox.opendata import PERIOD
 from sandbox.personas import citizens, personas
@@ -54,6 +53,15 @@ class Doors:
     identity_of_market: Peer
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the departments share, with whom, and what they open to everybody."""
+
+    resources: Sequence[exchange_pb2.Resource]
+    grants: Sequence[exchange_pb2.Grant]
+    datasets: Sequence[opendata_pb2.OpenDataset]
+
+
 class Seeder:
     """Brings one city onto the platform."""
 
@@ -61,14 +69,14 @@ class Seeder:
         self,
         city: City,
         agencies: dict[str, Agency],
-        resources: Sequence[exchange_pb2.Resource],
-        datasets: Sequence[opendata_pb2.OpenDataset],
+        shared: Shared,
         clock: Clock,
     ) -> None:
         self._city = city
         self._agencies = agencies
-        self._resources = resources
-        self._datasets = datasets
+        self._resources = shared.resources
+        self._grants = shared.grants
+        self._datasets = shared.datasets
         self._clock = clock
 
     async def announce(self, doors: Doors) -> None:
@@ -160,7 +168,7 @@ class Seeder:
 
     async def _create_grants(self, exchange: Peer) -> None:
         stub = exchange.stub(exchange_service_pb2_grpc.CatalogueServiceStub)
-        for grant in grants(self._agencies):
+        for grant in self._grants:
             create = exchange_service_pb2.CreateGrantRequest(
                 request_id=derived_id("grant", grant.resource, grant.grantee, *grant.purposes), grant=grant
             )

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from sandbox import catalogue
+from sandbox import catalogue, shared
 from sandbox.agencies import PATH as CITY_AGENCIES
+from sandbox.office import offices
 from services.cli.options import Options
 from services.gateway.definitions.bpmn_in import from_bpmn
 from services.gateway.definitions.bpmn_out import to_bpmn
@@ -47,11 +48,12 @@ def problems_of(path: Path, around: Known) -> tuple[Problem, ...]:
 
 def known() -> Known:
     """What definitions are checked against: the synthetic city, and the license types that ship."""
+    city = offices().values()
     return Known(
         roles=frozenset(agencies()),
-        resources=catalogue.held(),
+        resources={**catalogue.held(), **shared.held(city)},
         licenses=read_license_types(LICENSE_TYPES),
-        meanings=read_meanings(catalogue.MEANINGS),
+        meanings={**read_meanings(catalogue.MEANINGS), **shared.meanings(city)},
     )
 
 

@@ -19,6 +19,7 @@ SAMPLES: Mapping[str, Scalar] = {
     "citizen_number": "990100189001011235",
     "account": "6222000000000000",
     "serial": "A1",
+    "sex": "female",
     "uuid": "00000000-0000-4000-8000-000000000000",
     "number": 1,
     "boolean": True,

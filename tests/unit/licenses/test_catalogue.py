@@ -20,10 +20,10 @@ SHIPPED = {
 
 def test_the_birth_has_its_four_types() -> None:
     found = {one.code: (one.key, one.name_zh, one.validity_months) for one in read_catalogue(TYPES).types}
-    assert found == SHIPPED
+    assert found.items() >= SHIPPED.items()
 
 
-@pytest.mark.parametrize("code", SHIPPED)
+@pytest.mark.parametrize("code", [one.code for one in read_catalogue(TYPES).types])
 def test_a_shipped_type_hides_every_attribute_and_speaks_both_languages(code: str) -> None:
     one = read_catalogue(TYPES).type_of(code)
     assert one.vct == f"urn:tongban:license:{code}:1"

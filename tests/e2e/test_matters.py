@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every matter, through the public door and the city's departments, to the ends that its script names."""
+
+import asyncio
+from collections import defaultdict
+from typing import Any
+
+import pytest
+
+from sandbox.scripts import Script, ScriptCase, scripts
+from services.cli.demo.resident import Resident
+from services.kit.ids import new_id
+from tests.support.system import System
+
+TOGETHER = 6
+"""Residents at the same time: the machine is shared."""
+
+
+async def filed(resident: Resident, matter: str, case: ScriptCase) -> dict[str, Any]:
+    """File it and wait for its end."""
+    body = {"matter": matter, "answers": case.answers, "without": case.without}
+    draft = await resident.send("POST", "/api/v1/cases", body, headers={"idempotency-key": new_id()})
+    assert draft.is_success, draft.text
+    case_id = draft.json()["id"]
+    await resident.submit(case_id)
+    async for _ in resident.events(case_id):
+        pass
+    return await resident.case(case_id)
+
+
+@pytest.fixture(scope="session")
+def ends(system: System) -> dict[tuple[str, str], dict[str, Any]]:
+    """How every case ended."""
+    return asyncio.run(all_ends(system))
+
+
+async def all_ends(system: System) -> dict[tuple[str, str], dict[str, Any]]:
+    """Persons side by side, each with one case after another."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    by_person: defaultdict[str, list[tuple[str, ScriptCase]]] = defaultdict(list)
+    for script in scripts().values():
+        for case in on_the_system(script):
+            by_person[case.persona].append((script.matter, case))
+    room = asyncio.Semaphore(TOGETHER)
+
+    async def all_of(persona: str) -> None:
+        async with room, system.resident(persona) as resident:
+            for matter, case in by_person[persona]:
+                found[matter, case.name] = await filed(resident, matter, case)
+
+    await asyncio.gather(*(all_of(persona) for persona in by_person))
+    return found
+
+
+def on_the_system(script: Script) -> list[ScriptCase]:
+    """Cases that a healthy city can answer."""
+    return [case for case in script.cases if not case.told]
+
+
+@pytest.mark.parametrize("matter", sorted(scripts()))
+def test_a_matter_ends_as_its_script_says(matter: str, ends: dict[tuple[str, str], dict[str, Any]]) -> None:
+    for case in on_the_system(scripts()[matter]):
+        end = ends[matter, case.name]
+        why = {step["id"]: step.get("reason") for step in end["steps"] if step.get("reason")}
+        assert (end["status"], end["reason"] or "") == (case.ends, case.reason), (case.name, why)
+        if case.ends == "completed":
+            left = {step["id"] for step in end["steps"] if step["state"] in {"skipped", "failed"}}
+            assert left == {*case.not_done, *case.without}, (case.name, why)
