@@ -22,7 +22,6 @@ from services.gateway.domain.definition import (
     FetchStep,
     FormField,
     LicenseStep,
-    OwnedStep,
     TaskStep,
     VerifyStep,
 )
@@ -176,7 +175,7 @@ class Run:
 
     def _moved(self, state: CaseState) -> CaseState | None:
         """After the first step that somebody can answer, or None where nobody has anything to do."""
-        for step_id in self.plan.steps:
+        for step_id in (*self.plan.steps, *self.plan.undos):
             record = state.step(step_id)
             if state.running and record.state is StepState.RUNNING:
                 answer = self._answer(step_id, record.attempt, state)
@@ -190,9 +189,8 @@ class Run:
         told = {**self.case.told, **self.told}.get(step_id)
         if told is not None:
             return Answer(step_id, attempt, Outcome(told.outcome), told.reason, dict(told.output))
-        compiled = self.plan.steps[step_id]
+        compiled = {**self.plan.steps, **self.plan.undos}[step_id]
         step = compiled.step
-        assert isinstance(step, OwnedStep)
         made = input_of(compiled, names_of(self.plan, self.case_id, state))
         match step:
             case VerifyStep():

@@ -7,10 +7,10 @@ import pytest
 
 from sandbox.office import offices
 from sandbox.scripts import Script, ScriptCase, Told, scripts
-from services.gateway.domain.advance import DESELECTED
 from services.gateway.domain.case import CaseState, CaseStatus, StepState
 from services.gateway.domain.definition import DecideStep, OnFailure, OwnedStep, TaskStep
 from services.gateway.domain.plan import Plan
+from services.gateway.domain.reasons import DESELECTED
 from tests.support.matter_runs import AWAY, Run, matters
 
 TRIED_ELSEWHERE = {"birth"}
