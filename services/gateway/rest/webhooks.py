@@ -63,7 +63,10 @@ async def list_webhooks(door: TheDoor) -> Response:
     responses={201: answers("The webhook, with its secret."), **errors(401, 403, 409, 413, 415)},
 )
 async def add_webhook(door: TheDoor, key: IdempotencyKey, asked: Annotated[NewWebhook, Body()]) -> Response:
-    """Have a front-end told of cases by signed POSTs (Standard Webhooks), each until it answers 2xx or two days are over."""
+    """Have a front-end told of cases by signed POSTs (Standard Webhooks), each until it answers 2xx or two days are over.
+
+    It is told of what happens from five seconds from now on, at the latest.
+    """
     news = tuple(News(each) for each in asked.news)
     hook = await door.webhooks.add(AddWebhook(asked.url, news, tuple(asked.matters), key))
     return _rendered(_with_secret(hook), status=201)

@@ -38,6 +38,8 @@ AT_ONCE = 16
 SEND_SECONDS = 10.0
 REPLAY_MAX = 10_000
 KEPT = timedelta(days=30)
+LOOK = timedelta(seconds=5)
+"""A new webhook is told of what happens from so long after its registration on, at the latest."""
 _FAILED = "DELIVERIES_FAILED"
 
 
@@ -115,6 +117,8 @@ class WebhookDesk:
         self._hosts = hosts
         self._poll_seconds = poll_seconds
         self._news = asyncio.Event()
+        self._known: Sequence[Webhook] | None = None
+        self._read = clock()
 
     async def add(self, command: AddWebhook) -> Webhook:
         """Register one; the secret is shown with this answer alone. A repeat under the same key gives the same one.
@@ -190,8 +194,9 @@ class WebhookDesk:
 
     async def tell(self, news: News, case_id: str, step_id: str, *, event_id: str, at: datetime) -> None:
         """Keep a piece of news for every hook that wants it, once."""
-        case = await self._store.find(case_id)
-        if case is None:
+        hooks = await self._hooks_now()
+        case = await self._store.find(case_id) if hooks else None
+        if case is None or not any(hook.wants(news, case.matter) for hook in hooks):
             return
         body = body_of(
             news,
@@ -239,6 +244,13 @@ class WebhookDesk:
         """Forget what was settled a month ago."""
         async with self._store.transaction() as tx:
             await tx.drop_deliveries(self._clock() - KEPT)
+
+    async def _hooks_now(self) -> Sequence[Webhook]:
+        """Read them again every few seconds: most news are of cases that nobody wants to be told of."""
+        now = self._clock()
+        if now - self._read >= LOOK or self._known is None:
+            self._known, self._read = await self._store.list_webhooks(), now
+        return self._known
 
     async def _send(self, client: httpx.AsyncClient, delivery: Delivery, hook: Webhook) -> None:
         now = self._clock()

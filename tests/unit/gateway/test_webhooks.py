@@ -10,7 +10,7 @@ import pytest
 from services.gateway.domain.history import CaseOpened
 from services.gateway.domain.webhooks import WAITS, DeliveryState, News, WebhookUrlRefused, check_url, shown_secret
 from services.gateway.events import to_wire
-from services.gateway.service.webhooks import AddWebhook, WebhookDesk
+from services.gateway.service.webhooks import LOOK, AddWebhook, WebhookDesk
 from services.gateway.store import SqlGatewayStore
 from services.kit.caller import Caller, CallerKind, acting_as
 from services.kit.errors import RightMissing
@@ -34,6 +34,7 @@ class Town:
         self.desk = WebhookDesk(store, clock=clock, hosts=("front.example.cn",), poll_seconds=0.05)
 
     async def tell(self, news: News = News.SUBMITTED, event: str = "e-1") -> None:
+        self.clock.forward(seconds=LOOK.total_seconds())
         await self.desk.tell(news, CASE, "", event_id=event, at=NOW)
 
     async def send(self, receiver: Receiver) -> int:
