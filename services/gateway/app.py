@@ -46,7 +46,7 @@ from services.gateway.service.tasks import TaskDesk
 from services.gateway.service.timers import TimerDesk
 from services.gateway.service.webhooks import WebhookDesk
 from services.gateway.store import SqlGatewayStore
-from services.gateway.workflows import load_workflows
+from services.gateway.workflows import clock_rules, load_workflows
 from services.kit.envelope import topic_of
 from services.kit.errors import Unavailable
 from services.kit.rpc.peer import Peer
@@ -59,7 +59,7 @@ _HEALTH_SECONDS = 1.5
 @asynccontextmanager
 async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
     """Load the matters, open the stores and wire the use cases to their doorways."""
-    workflows = load_workflows(settings.matters, settings.agencies)
+    workflows = load_workflows(settings.matters, settings.agencies, clock_rules(settings.limits, settings.region))
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqlGatewayStore.open(runtime, encode=to_wire))
         async with store.transaction() as tx:

@@ -15,6 +15,9 @@ class Settings(Common, frozen=True):
     http_port: int = Field(default=8080, ge=0, le=65535, description="Port of the HTTP door; 0 takes a free one.")
     agencies: Path = Field(description="YAML list of agencies (key, uscc, name_zh, name_en): who stands in which role.")
     matters: Path = Field(default=Path(__file__).parent / "matters", description="Folder of matters (*.yaml).")
+    limits: Path = Field(
+        default=Path(__file__).parent / "limits", description="Folder of the limits that the law sets (*.yaml)."
+    )
     traces: str = Field(default="", description="SQLite file of the console's traces; empty keeps them in memory.")
     traces_token: str = Field(
         default="",

@@ -2,8 +2,10 @@
 """The event doorway: facts that the gateway tells, and the answers of steps that it hears."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from tongban.events.v1.steps_pb2 import (
     STEP_OUTCOME_DONE,
     STEP_OUTCOME_REFUSED,
@@ -11,11 +13,18 @@ from tongban.events.v1.steps_pb2 import (
     StepAnswered,
 )
 from tongban.exchange.v1.corrections_events_pb2 import CaseUsedCorrectedValue
+from tongban.gateway.v1 import clocks_events_pb2, gateway_pb2
 from tongban.gateway.v1 import gateway_events_pb2 as facts
-from tongban.gateway.v1 import gateway_pb2
 
 from services.gateway.domain.definition import StepKind
-from services.gateway.domain.facts import CaseEndedFact, CaseParkedFact, CaseSubmittedFact, StepRequestedFact
+from services.gateway.domain.facts import (
+    CaseEndedFact,
+    CaseParkedFact,
+    CaseSubmittedFact,
+    ClockChangedFact,
+    ClockRangFact,
+    StepRequestedFact,
+)
 from services.gateway.domain.history import Outcome
 from services.gateway.domain.webhooks import News as Told
 from services.gateway.service.bell import Bell, case_key, tasks_key
@@ -29,7 +38,14 @@ from services.kit.errors import Refusal
 OWNERS = ("identity", "licenses", "exchange")
 """Services that own steps; their answers stand on their own topics."""
 
-News = facts.CaseSubmitted | facts.StepRequested | facts.CaseEnded | facts.CaseParked
+News = (
+    facts.CaseSubmitted
+    | facts.StepRequested
+    | facts.CaseEnded
+    | facts.CaseParked
+    | clocks_events_pb2.ClockRang
+    | clocks_events_pb2.ClockChanged
+)
 
 _OUTCOMES = {
     STEP_OUTCOME_DONE: Outcome.DONE,
@@ -86,6 +102,8 @@ class GatewayEvents:
             facts.StepRequested: self.on_news,
             facts.CaseEnded: self.on_news,
             facts.CaseParked: self.on_news,
+            clocks_events_pb2.ClockRang: self.on_news,
+            clocks_events_pb2.ClockChanged: self.on_news,
         }
 
     async def on_step_answered(self, fact: StepAnswered, envelope: Envelope) -> None:
@@ -132,6 +150,12 @@ def _news_of(fact: News) -> tuple[str, str, str]:
     return f"{type(fact).__name__}Fact", fact.case_id, step
 
 
+def _stamp(moment: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp
+
+
 def to_wire(fact: object) -> Outgoing:
     """Put a fact in wire words; the case is key and correlation alike."""
     message: Message
@@ -146,6 +170,26 @@ def to_wire(fact: object) -> Outgoing:
             message = facts.CaseEnded(case_id=case_id, outcome=fact.outcome)
         case CaseParkedFact(case_id=case_id):
             message = facts.CaseParked(case_id=case_id, step_id=fact.step_id, reason=fact.reason)
+        case ClockRangFact(case_id=case_id):
+            message = clocks_events_pb2.ClockRang(
+                case_id=case_id,
+                clock=fact.clock,
+                step_id=fact.step_id,
+                bound=fact.bound,
+                bell=fact.bell,
+                number=fact.number,
+                due_time=_stamp(fact.due),
+            )
+        case ClockChangedFact(case_id=case_id):
+            message = clocks_events_pb2.ClockChanged(
+                case_id=case_id,
+                clock=fact.clock,
+                step_id=fact.step_id,
+                change=fact.change,
+                promised_date=fact.promised,
+                due_date=fact.due,
+                provisional=fact.provisional,
+            )
         case _:
             raise TypeError(f"{type(fact).__name__} is no fact of the gateway.")
     return Outgoing(message, case_id, case_id)

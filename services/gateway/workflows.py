@@ -9,15 +9,19 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from services.gateway.domain.clocks import ClockRules
 from services.gateway.domain.definition import ExchangePrefill, Matter, OwnedStep
 from services.gateway.domain.effects import NewTask
 from services.gateway.domain.inbox import Clerk, Place, Queue, place_of
+from services.gateway.domain.limit_checks import limit_problems
 from services.gateway.domain.plan import Plan, compile_plan
 from services.gateway.domain.problems import DefinitionInvalid, Problem, ProblemCode
 from services.gateway.domain.refusals import MatterNotFound
+from services.kit.calendar import published, read_limits
 from services.kit.errors import StartupError
 from services.kit.text import Text
 
+LIMITS = Path(__file__).parent / "limits"
 _BYTES_MAX = 1_000_000
 _OLD_PLANS_MAX = 200
 
@@ -42,18 +46,23 @@ class Agency:
 class Workflows:
     """Plans by code (what is offered now) and by digest (what cases are pinned to)."""
 
-    def __init__(self, plans: Mapping[str, Plan], agencies: Mapping[str, Agency]) -> None:
-        """Raises DefinitionInvalid where a matter names a role that nobody here has."""
+    def __init__(
+        self, plans: Mapping[str, Plan], agencies: Mapping[str, Agency], clocks: ClockRules | None = None
+    ) -> None:
+        """Raises DefinitionInvalid where a matter names a role that nobody here has, or terms that no file of limits has."""
+        self.clocks = clocks or clock_rules()
         self._offered = dict(sorted(plans.items()))
         self._by_digest: OrderedDict[str, Plan] = OrderedDict()
         self._agencies = dict(agencies)
         self._by_uscc = {agency.uscc: agency for agency in agencies.values()}
         for plan in plans.values():
-            if problems := [
+            problems = [
                 Problem(ProblemCode.AGENCY_UNKNOWN, where, f"No agency here has the role {role}.")
                 for where, role in roles_of(plan.matter)
                 if role not in agencies
-            ]:
+            ]
+            problems += limit_problems(self.clocks, plan.matter)
+            if problems:
                 raise DefinitionInvalid(plan.matter.code, problems)
 
     @property
@@ -114,7 +123,12 @@ def roles_of(matter: Matter) -> list[tuple[str, str]]:
     return roles
 
 
-def load_workflows(matters: Path, agencies: Path) -> Workflows:
+def clock_rules(limits: Path = LIMITS, region: str = "990100") -> ClockRules:
+    """Limits from files and the published calendars, for a region. Raises StartupError, which names the file."""
+    return ClockRules(read_limits(limits), published(), region)
+
+
+def load_workflows(matters: Path, agencies: Path, clocks: ClockRules | None = None) -> Workflows:
     """Read both from disk.
 
     Raises:
@@ -129,7 +143,7 @@ def load_workflows(matters: Path, agencies: Path) -> Workflows:
         plans[plan.matter.code] = plan
     if not plans:
         raise StartupError(f"There is no matter (*.yaml) in {matters}.")
-    return Workflows(plans, read_agencies(_text(agencies), str(agencies)))
+    return Workflows(plans, read_agencies(_text(agencies), str(agencies)), clocks)
 
 
 def read_matter(name: str, text: str) -> Matter:

@@ -4,14 +4,14 @@
 import asyncio
 import copy
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from services.gateway.domain.bounds import Standing
 from services.gateway.domain.case import CaseState, fold
-from services.gateway.domain.effects import Effects, NewTask, Notice, Timer
+from services.gateway.domain.effects import ClockRow, Effects, NewTask, Notice, Timer
 from services.gateway.domain.history import CaseOpened, Event
 from services.gateway.domain.inbox import TO_PROGRAM, Place
 from services.gateway.domain.plan import Plan
@@ -34,6 +34,7 @@ class Kept:
     holders: dict[str, str] = field(default_factory=dict)
     timers: dict[tuple[str, str, str], Timer] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
+    clocks: dict[tuple[str, str], ClockRow] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     facts: list[object] = field(default_factory=list)
 
@@ -117,6 +118,14 @@ class MemoryGatewayStore:
     async def next_due(self) -> datetime | None:
         return min((timer.due for timer in self.kept.timers.values()), default=None)
 
+    async def cases_counted_before(self, versions: Mapping[str, int], limit: int) -> Sequence[str]:
+        older = {
+            row.case_id
+            for row in self.kept.clocks.values()
+            if row.ended is None and row.calendar_version < versions.get(row.calendar, 0)
+        }
+        return sorted(older)[:limit]
+
     def _rows(self) -> list[CaseRow]:
         return [_row(file) for file in self.kept.files.values()]
 
@@ -178,6 +187,7 @@ class MemoryGatewayTx:
             await self.put_timer(timer)
         self._kept.notices.extend(effects.notices)
         self._kept.facts.extend(effects.facts)
+        await self.put_clocks(effects.clocks)
 
     def _close_tasks(self, case_id: str, step_id: str) -> None:
         for task in list(self._kept.tasks.values()):
@@ -190,6 +200,9 @@ class MemoryGatewayTx:
 
     async def put_timer(self, timer: Timer) -> None:
         self._kept.timers[timer.case_id, timer.step_id, timer.kind.value] = timer
+
+    async def put_clocks(self, rows: Sequence[ClockRow]) -> None:
+        self._kept.clocks |= {(row.case_id, row.clock): row for row in rows}
 
     async def take_due_timer(self, now: datetime) -> Timer | None:
         due = sorted((timer for timer in self._kept.timers.values() if timer.due <= now), key=lambda one: one.due)

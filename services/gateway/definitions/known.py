@@ -3,12 +3,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from services.gateway.domain.clocks import ClockRules
+from services.gateway.workflows import clock_rules
 from services.kit.errors import StartupError
 
 IDENTITY = {
@@ -43,6 +45,8 @@ class Known:
     licenses: Mapping[str, Mapping[str, Attribute]]
     """Type code to attribute."""
     meanings: Meanings
+    clocks: ClockRules = field(default_factory=clock_rules)
+    """What the law gives, by name."""
 
     def held(self) -> Mapping[str, tuple[str, ...]]:
         """Who holds what: meaning to places, e.g. `resource 307001/000001 spouse_name`."""

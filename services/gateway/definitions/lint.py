@@ -6,6 +6,7 @@ from services.gateway.definitions.mappings import mapping_problems
 from services.gateway.definitions.once_only import once_only_problems
 from services.gateway.definitions.wording import wording_problems
 from services.gateway.domain.definition import Matter
+from services.gateway.domain.limit_checks import limit_problems
 from services.gateway.domain.plan import compile_plan
 from services.gateway.domain.problems import DefinitionInvalid, Problem, ProblemCode
 from services.gateway.workflows import roles_of
@@ -27,6 +28,7 @@ def lint(matter: Matter, known: Known) -> tuple[Problem, ...]:
     ]
     return (
         *unknown,
+        *limit_problems(known.clocks, matter),
         *mapping_problems(plan, known),
         *once_only_problems(plan, known),
         *wording_problems(matter),

@@ -6,14 +6,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from services.gateway.domain.clock import Clock, clocks_after
 from services.gateway.domain.expressions import Scalar
 from services.gateway.domain.history import (
     AnswersChanged,
+    CaseAccepted,
     CaseEnded,
     CaseGivenUp,
     CaseOpened,
     CaseOutcome,
     CaseSubmitted,
+    ClockMoved,
+    ClockRang,
+    ClockRecounted,
+    ClockStarted,
     DefinitionMoved,
     Event,
     Outcome,
@@ -81,6 +87,8 @@ class CaseState:
     parent: Parent | None = None
     created: datetime | None = None
     submitted: datetime | None = None
+    accepted: datetime | None = None
+    """From when on it counts as accepted."""
     ended: datetime | None = None
     outcome: CaseOutcome | None = None
     reason: str = ""
@@ -96,6 +104,10 @@ class CaseState:
     """Of all steps, ever."""
     ending: Ending | None = None
     """Set from the moment the case is given up."""
+    clocks: Mapping[str, Clock] = field(default_factory=dict)
+    """By name: `decision`, `step:household_registration`."""
+    moved: datetime | None = None
+    """When something happened last."""
 
     def step(self, step_id: str) -> StepRecord:
         """The step's record; a step that nothing has happened to is waiting."""
@@ -138,11 +150,11 @@ def fold(events: Iterable[Event], state: CaseState | None = None) -> CaseState:
     """The state after these events, from `state` or from nothing."""
     after = state or CaseState()
     for event in events:
-        after = replace(_after(after, event), version=after.version + 1)
+        after = replace(_after(after, event), version=after.version + 1, moved=event.at)
     return after
 
 
-def _after(state: CaseState, event: Event) -> CaseState:  # noqa: C901, PLR0911 - one arm for each kind of event
+def _after(state: CaseState, event: Event) -> CaseState:  # noqa: C901, PLR0911, PLR0912 - one arm for each kind of event
     match event:
         case CaseOpened():
             return replace(
@@ -170,6 +182,10 @@ def _after(state: CaseState, event: Event) -> CaseState:  # noqa: C901, PLR0911 
         case CaseGivenUp():
             ending = Ending(event.outcome, event.step_id, event.reason, event.message)
             return replace(_all_canceled(state, event.at), ending=ending)
+        case CaseAccepted():
+            return replace(state, accepted=event.since)
+        case ClockStarted() | ClockMoved() | ClockRang() | ClockRecounted():
+            return replace(state, clocks=clocks_after(state.clocks, event))
         case CaseEnded():
             ended = replace(
                 state,

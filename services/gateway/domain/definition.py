@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from services.gateway.domain.limits import CaseClock, CaseLimit
 from services.gateway.domain.parts import (
     FIELDS_MAX,
     STEPS_MAX,
@@ -183,6 +184,7 @@ class Matter(Part):
     purpose: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     basis: Basis
     notes: tuple[Text, ...] = Field(default=(), max_length=20)
+    limits: dict[CaseClock, CaseLimit] = Field(default={})
     form: tuple[FormField, ...] = Field(default=(), max_length=FIELDS_MAX)
     steps: tuple[Annotated[Step, Field(discriminator="kind")], ...] = Field(min_length=1, max_length=STEPS_MAX)
     retries_max: int = Field(default=500, ge=0, le=10_000)

@@ -2,7 +2,7 @@
 """What events ask of the world: facts to tell, tasks to open or close, timers to set or clear. The store does it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -47,6 +47,8 @@ class TimerKind(StrEnum):
     """Of a sub-case as a whole: nobody waits for it any more."""
     DRAFT = "draft"
     """Of the case as a whole, whose step is empty: nobody has touched it for too long."""
+    CLOCK = "clock"
+    """Of the case as a whole: one of its clocks rings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,24 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockRow:
+    """How a clock of a case stands, for lists and figures; the truth is the case's history."""
+
+    case_id: str
+    clock: str
+    step_id: str
+    state: str
+    started: datetime
+    ended: datetime | None
+    promised: datetime | None
+    """The first moment that is later than promised; None where nothing is, or while it is paused."""
+    due: datetime | None
+    """The same by law."""
+    calendar: str
+    calendar_version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Effects:
     """In the order in which they are to be carried out: close, then open, then tell."""
 
@@ -98,6 +118,17 @@ class Effects:
     timers: tuple[Timer, ...] = ()
     notices: tuple[Notice, ...] = ()
     facts: tuple[Fact, ...] = ()
+    clocks: tuple[ClockRow, ...] = ()
+
+    def and_those_of(self, more: "Effects") -> "Effects":
+        """With timers, notices, facts and clocks of an area that adds its own."""
+        return replace(
+            self,
+            timers=(*self.timers, *more.timers),
+            notices=(*self.notices, *more.notices),
+            facts=(*self.facts, *more.facts),
+            clocks=(*self.clocks, *more.clocks),
+        )
 
 
 def effects_of(

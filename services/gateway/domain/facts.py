@@ -2,6 +2,7 @@
 """What the gateway tells the others: ids, states and reasons only."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.gateway.domain.definition import StepKind
 
@@ -43,4 +44,31 @@ class CaseParkedFact:
     reason: str
 
 
-Fact = CaseSubmittedFact | StepRequestedFact | CaseEndedFact | CaseParkedFact
+@dataclass(frozen=True, slots=True)
+class ClockRangFact:
+    """A limit comes near, is over, or has been over for a while."""
+
+    case_id: str
+    clock: str
+    step_id: str
+    bound: str
+    bell: str
+    number: int
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClockChangedFact:
+    """A clock was paused, resumed, reset, extended, given days that don't count, or counted by a newer calendar."""
+
+    case_id: str
+    clock: str
+    step_id: str
+    change: str
+    promised: str
+    due: str
+    """Last days, YYYY-MM-DD; empty where there is none, or while it is paused."""
+    provisional: bool
+
+
+Fact = CaseSubmittedFact | StepRequestedFact | CaseEndedFact | CaseParkedFact | ClockRangFact | ClockChangedFact

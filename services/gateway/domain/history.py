@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from services.gateway.domain.expressions import Scalar
+from services.kit.calendar import Bell, Terms
 from services.kit.text import Text
 
 
@@ -28,6 +29,25 @@ class CaseOutcome(StrEnum):
     """The applicant took it back."""
     TERMINATED = "terminated"
     """An operator ended it, or the case that it is a part of was given up."""
+
+
+class Bound(StrEnum):
+    """Which of a clock's two limits."""
+
+    PROMISE = "promise"
+    STATUTORY = "statutory"
+
+
+class ClockMove(StrEnum):
+    """What is done to a clock."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    RESET = "reset"
+    EXTEND = "extend"
+    EXCLUDE = "exclude"
+    MEET = "meet"
+    WITHDRAW = "withdraw"
 
 
 class PrefillState(StrEnum):
@@ -271,6 +291,84 @@ class DefinitionMoved:
 
 
 @dataclass(frozen=True, slots=True)
+class CaseAccepted:
+    """It is complete and will be handled; where nobody said so in time, the law does (Licensing Law, art. 32)."""
+
+    at: datetime
+    since: datetime
+    """From when on it counts as accepted."""
+    deemed: bool = False
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """What a clock's limits come to, by calendar: kept as it was told, whatever calendar comes later."""
+
+    by: Mapping[str, str] = field(default_factory=dict)
+    """The last day, YYYY-MM-DD, by `Bound`; empty while the clock is paused."""
+    calendar: str = ""
+    version: int = 0
+    provisional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStarted:
+    """A clock of the case, or of one step, runs; one that has ended runs anew."""
+
+    at: datetime
+    clock: str
+    since: datetime
+    """Its day is day 0."""
+    terms: Mapping[str, Terms]
+    """By `Bound`; kept with the clock, so that a new policy changes none that runs."""
+    dates: Dates
+    step_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockMoved:
+    """It was paused, extended, met ...; `by` says who did it, empty where a rule did."""
+
+    at: datetime
+    clock: str
+    move: ClockMove
+    dates: Dates
+    step_id: str = ""
+    because: Text | None = None
+    amount: int = 0
+    first: str = ""
+    """Of days that never count, YYYY-MM-DD; `last` as well."""
+    last: str = ""
+    by: str = ""
+    approved_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRang:
+    """A warning, the end of a limit, or an escalation was told."""
+
+    at: datetime
+    clock: str
+    bound: Bound
+    bell: Bell
+    number: int
+    due: datetime
+    step_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRecounted:
+    """A newer calendar counts it otherwise, or for sure what was provisional before."""
+
+    at: datetime
+    clock: str
+    before: Dates
+    dates: Dates
+    step_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CaseEnded:
     """Nothing more follows."""
 
@@ -294,16 +392,19 @@ StepEvent = (
     | OutputConfirmed
     | SubCaseOpened
 )
+ClockEvent = ClockStarted | ClockMoved | ClockRang | ClockRecounted
 Event = (
     CaseOpened
     | AnswersChanged
     | PrefillRepeated
     | CaseSubmitted
+    | CaseAccepted
     | StepEvent
     | SignalReceived
     | CaseGivenUp
     | ValueCorrected
     | DefinitionMoved
+    | ClockEvent
     | CaseEnded
 )
 
@@ -329,6 +430,11 @@ _KINDS: Mapping[str, type[Event]] = {
         CaseGivenUp,
         ValueCorrected,
         DefinitionMoved,
+        CaseAccepted,
+        ClockStarted,
+        ClockMoved,
+        ClockRang,
+        ClockRecounted,
         CaseEnded,
     )
 }
@@ -366,29 +472,43 @@ def from_body(kind: str, at: datetime, step_id: str, body: Mapping[str, Any]) ->
     return event_type(at=at, **values)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:  # noqa: PLR0911 - one arm for each kind of value
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Text):
         return {"zh": value.zh, "en": value.en}
-    if isinstance(value, Prefilled | Parent):
+    if isinstance(value, Terms):
+        return value.model_dump(mode="json", exclude_defaults=True)
+    if isinstance(value, Prefilled | Parent | Dates):
         return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
     if isinstance(value, StrEnum):
         return value.value
-    return dict(value) if isinstance(value, Mapping) else value
+    return {name: _plain(one) for name, one in value.items()} if isinstance(value, Mapping) else value
 
 
 def _prefilled(values: list[dict[str, Any]]) -> tuple[Prefilled, ...]:
     return tuple(Prefilled(**{**one, "state": PrefillState(one["state"])}) for one in values)
 
 
+def _text(value: dict[str, str] | None) -> Text | None:
+    return Text(**value) if value else None
+
+
 _READ: Mapping[str, Any] = {
-    "message": lambda value: Text(**value) if value else None,
+    "message": _text,
+    "because": _text,
     "due": datetime.fromisoformat,
     "until": datetime.fromisoformat,
     "parent": lambda value: Parent(**value),
+    "since": datetime.fromisoformat,
+    "terms": lambda value: {name: Terms.model_validate(one) for name, one in value.items()},
+    "dates": lambda value: Dates(**value),
+    "before": lambda value: Dates(**value),
+    "move": ClockMove,
+    "bound": Bound,
+    "bell": Bell,
     "prefilled": _prefilled,
     "without": lambda value: None if value is None else tuple(value),
 }

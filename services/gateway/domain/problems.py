@@ -41,6 +41,9 @@ class ProblemCode(StrEnum):
     ONCE_ONLY = "ONCE_ONLY"
     FIELD_UNUSED = "FIELD_UNUSED"
     WAIT_UNBOUNDED = "WAIT_UNBOUNDED"
+    LIMIT_UNKNOWN = "LIMIT_UNKNOWN"
+    PROMISE_TOO_LONG = "PROMISE_TOO_LONG"
+    PROMISE_TOO_SHORT = "PROMISE_TOO_SHORT"
 
 
 REMEDIES: Mapping[ProblemCode, str] = {
@@ -74,6 +77,9 @@ REMEDIES: Mapping[ProblemCode, str] = {
     ProblemCode.ONCE_ONLY: "Prefill it from there; where that can't be, say why in `asked_because`.",
     ProblemCode.FIELD_UNUSED: "Take the field out: what serves no purpose is not asked (PIPL, art. 6).",
     ProblemCode.WAIT_UNBOUNDED: "Give it a `time_limit`, a `duration` or an `until`.",
+    ProblemCode.LIMIT_UNKNOWN: "Use a name of the files of limits, or add it there with its basis.",
+    ProblemCode.PROMISE_TOO_LONG: "Promise at most what the law allows.",
+    ProblemCode.PROMISE_TOO_SHORT: "Promise what the steps on the critical path need together, or let them promise less.",
 }
 
 

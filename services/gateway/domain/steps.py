@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from services.gateway.domain.limits import CaseLimit
 from services.gateway.domain.parts import (
     STEPS_MAX,
     Basis,
@@ -112,6 +113,10 @@ class StepBase(Part):
     optional: bool = False
     """The resident may do without it, and its failure undoes nothing."""
     on_failure: OnFailure = OnFailure.REFUSE
+    limit: CaseLimit | None = None
+    """From its first request to its answer."""
+    not_counted: Text | None = None
+    """The words of the law by which its time does not count towards the decision, e.g. that of a hearing (art. 45)."""
 
 
 class AskedStep(StepBase):

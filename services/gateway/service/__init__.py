@@ -6,7 +6,9 @@ departments; all move cases through one `Engine`.
 """
 
 from services.gateway.domain.case import CaseStatus
+from services.gateway.domain.expected_end import ExpectedEnd, PathStep
 from services.gateway.domain.history import PrefillState
+from services.gateway.service.clocks import ClockView, CountedView, DaysView
 from services.gateway.service.commands import (
     ChangeAnswers,
     CreateCase,
@@ -62,14 +64,18 @@ __all__ = [
     "CaseView",
     "ChangeAnswers",
     "ChoiceView",
+    "ClockView",
     "ConsentView",
     "CorrectionSummary",
     "CorrectionView",
     "CosignatureView",
+    "CountedView",
     "CreateCase",
+    "DaysView",
     "DecidePreview",
     "DeleteDraft",
     "DisputeValue",
+    "ExpectedEnd",
     "FieldView",
     "ForkView",
     "GatewayService",
@@ -81,6 +87,7 @@ __all__ = [
     "MatterView",
     "NamedField",
     "NarrowAccesses",
+    "PathStep",
     "PersonaView",
     "PrefillState",
     "PrefillView",

@@ -6,10 +6,12 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from services.gateway.domain.case import fold
+from services.gateway.domain.case import CaseState, fold
+from services.gateway.domain.clock_effects import clock_effects
+from services.gateway.domain.clocks import clock_changes
 from services.gateway.domain.effects import Effects, effects_of
 from services.gateway.domain.facts import Fact
-from services.gateway.domain.history import Event
+from services.gateway.domain.history import CaseEnded, Event
 from services.gateway.domain.plan import Plan
 from services.gateway.domain.refusals import CaseNotFound
 from services.gateway.service.bell import TIMERS, Bell, case_key, tasks_key
@@ -52,9 +54,19 @@ class Turn:
         """
         if not events:
             return file
+        events = self._engine.with_clocks(plan, file.state, events)
         state = fold(events, file.state)
         after = replace(file, state=state, traceparent=traceparent or file.traceparent)
-        effects = effects_of(plan, file.case_id, file.state, state, events, finished=finished)
+        effects = effects_of(plan, file.case_id, file.state, state, events, finished=finished).and_those_of(
+            clock_effects(
+                self._engine.workflows.clocks,
+                plan,
+                file.case_id,
+                seq=file.state.version + 1,
+                after=state,
+                events=events,
+            )
+        )
         with self._engine.within_case(after):
             await self.tx.append(file, after, events)
             await self.tx.carry_out(effects, [self._engine.workflows.place(task) for task in effects.tasks])
@@ -90,6 +102,13 @@ class Engine:
     def uscc(self, role: str) -> str:
         """Who stands in a role here."""
         return self.workflows.agency(role).uscc
+
+    def with_clocks(self, plan: Plan, before: CaseState, events: Sequence[Event]) -> tuple[Event, ...]:
+        """The events and what follows from them for the clocks; the end of a case stays the last thing that happens."""
+        after = fold(events, before)
+        found = clock_changes(self.workflows.clocks, plan, before, after, events[-1].at)
+        place = len(events) - isinstance(events[-1], CaseEnded)
+        return (*events[:place], *found, *events[place:])
 
     async def plan_of(self, digest: str) -> Plan:
         """A definition, offered or old."""

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from services.gateway.domain.bounds import Standing
 from services.gateway.domain.case import CaseState, CaseStatus
-from services.gateway.domain.effects import Effects, Timer
+from services.gateway.domain.effects import ClockRow, Effects, Timer
 from services.gateway.domain.expressions import Scalar
 from services.gateway.domain.history import CaseOpened, Event
 from services.gateway.domain.inbox import TO_PROGRAM, Place
@@ -161,6 +161,9 @@ class GatewayTx(Protocol):
     async def put_timer(self, timer: Timer) -> None:
         """Set a timer."""
 
+    async def put_clocks(self, rows: Sequence[ClockRow]) -> None:
+        """Write how clocks stand."""
+
     async def lease_tasks(
         self, agency: str, operations: Sequence[str], holder: str, *, now: datetime, until: datetime, most: int
     ) -> Sequence[TaskRow]:
@@ -223,6 +226,9 @@ class GatewayStore(Protocol):
 
     async def next_due(self) -> datetime | None:
         """When the next timer is due."""
+
+    async def cases_counted_before(self, versions: Mapping[str, int], limit: int) -> Sequence[str]:
+        """Some cases whose clocks go on and were counted by an older version of a calendar."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,17 @@
 
 from services.gateway.domain.case import CaseState, StepState
 from services.gateway.domain.definition import FormField, LicenseStep, Matter, OwnedStep, Step
+from services.gateway.domain.expected_end import expected_end
 from services.gateway.domain.form import masked
 from services.gateway.domain.history import (
     AnswersChanged,
+    CaseAccepted,
     CaseEnded,
     CaseGivenUp,
     CaseOpened,
     CaseOutcome,
     CaseSubmitted,
+    ClockEvent,
     DefinitionMoved,
     Event,
     Outcome,
@@ -32,6 +35,8 @@ from services.gateway.domain.history import (
     step_of,
 )
 from services.gateway.domain.plan import Plan
+from services.gateway.domain.wording import clock_kind, clock_title, clock_words
+from services.gateway.service.clocks import clock_views
 from services.gateway.service.engine import trace_id_of
 from services.gateway.service.ports import CaseFile, CaseRow
 from services.gateway.service.views import (
@@ -106,6 +111,8 @@ def case_view(file: CaseFile, plan: Plan, workflows: Workflows) -> CaseView:
         ),
         steps=tuple(_step_view(step, state, workflows) for step in plan.matter.steps),
         licenses=licenses_of(plan.matter, state),
+        clocks=clock_views(workflows.clocks, plan.matter, state),
+        expected_end=expected_end(workflows.clocks, plan, state),
     )
 
 
@@ -142,6 +149,10 @@ def timeline_entry(seq: int, event: Event, plan: Plan, workflows: Workflows) -> 
     """One thing that happened, in words."""
     compiled = plan.compiled(step_of(event))
     step = compiled.step if compiled else None
+    if isinstance(event, CaseAccepted | ClockEvent):
+        words = clock_words(event, clock_title(plan.matter, event))
+        owner = _owner(step, workflows) if step else None
+        return TimelineEntry(seq, event.at, clock_kind(event), words, step_of(event), owner)
     kind, zh, en = _words(event)
     title = step.title if step else None
     if title and compiled and compiled.undoes:
@@ -215,6 +226,8 @@ def _words(event: Event) -> tuple[str, str, str]:  # noqa: C901, PLR0911, PLR091
             return "ended", "办件已终止", "The case was terminated"
         case CaseEnded():
             return "ended", "申请未获通过", "The case was refused"
+        case _:
+            raise TypeError(f"{type(event).__name__} has words of its own.")
 
 
 def _owner(step: Step, workflows: Workflows) -> AgencyView | None:

@@ -3,10 +3,14 @@
 
 from datetime import timedelta
 
-from services.gateway.domain.advance import react_to_limit, react_to_retry, react_to_time
-from services.gateway.domain.effects import Timer, TimerKind
+from services.gateway.domain.advance import advance, react_to_limit, react_to_retry, react_to_time
+from services.gateway.domain.case import fold
+from services.gateway.domain.clocks import bells, next_bell
+from services.gateway.domain.effects import WHOLE_CASE, Timer, TimerKind
+from services.gateway.domain.plan import Plan
 from services.gateway.service.bell import TIMERS
 from services.gateway.service.engine import Engine, Turn
+from services.gateway.service.ports import CaseFile
 from services.kit import logs
 from services.kit.errors import Unavailable, VersionConflict
 
@@ -76,10 +80,22 @@ class TimerDesk:
             if file.state.submitted is None:
                 await turn.delete(file)
             return
+        if timer.kind is TimerKind.CLOCK:
+            await self._ring(turn, file, plan)
+            return
         events = _REACTIONS[timer.kind](
             plan, timer.case_id, file.state, timer.step_id, timer.attempt, now=self._engine.clock()
         )
         await turn.apply(file, plan, events)
+
+    async def _ring(self, turn: Turn, file: CaseFile, plan: Plan) -> None:
+        """Tell what has run out, and go on with what follows from it; a bell that a newer calendar has moved is set anew."""
+        rules, now = self._engine.workflows.clocks, self._engine.clock()
+        rang = bells(rules, file.state, now)
+        if rang:
+            await turn.apply(file, plan, (*rang, *advance(plan, file.case_id, fold(rang, file.state), now)))
+        elif (due := next_bell(rules, file.state)) is not None:
+            await turn.tx.put_timer(Timer(file.case_id, WHOLE_CASE, TimerKind.CLOCK, 0, due))
 
     async def _postpone(self, timer: Timer) -> None:
         due = self._engine.clock() + _POSTPONED

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.gateway.domain.case import CaseStatus
+from services.gateway.domain.expected_end import ExpectedEnd
 from services.gateway.domain.history import PrefillState
+from services.gateway.service.clocks import ClockView
 from services.kit.text import Text
 
 
@@ -171,6 +173,8 @@ class CaseView:
     prefilled: tuple[PrefilledField, ...]
     steps: tuple[StepView, ...]
     licenses: tuple[IssuedLicense, ...]
+    clocks: tuple[ClockView, ...] = ()
+    expected_end: ExpectedEnd | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +199,11 @@ class TimelineEntry:
     seq: int
     time: datetime
     kind: str
-    """`opened`, `changed`, `prefilled`, `submitted`, `step_started`, `step_done`, `step_refused`, `step_unavailable`,
-    `retry_planned`, `step_skipped`, `step_failed`, `parked`, `resumed`, `handed_over`, `output_proposed`,
-    `output_confirmed`, `sub_case_opened`, `signal_received`, `given_up`, `value_corrected`, `definition_moved` or `ended`."""
+    """`opened`, `changed`, `prefilled`, `submitted`, `accepted`, `deemed_accepted`, `step_started`, `step_done`, `step_refused`,
+    `step_unavailable`, `retry_planned`, `step_skipped`, `step_failed`, `parked`, `resumed`, `handed_over`, `output_proposed`,
+    `output_confirmed`, `sub_case_opened`, `signal_received`, `given_up`, `value_corrected`, `definition_moved`, `clock_started`,
+    `clock_paused`, `clock_resumed`, `clock_reset`, `clock_extended`, `clock_excluded`, `clock_met`, `clock_withdrawn`,
+    `clock_warning`, `clock_overdue`, `clock_escalation`, `clock_recounted` or `ended`."""
     text: Text
     step_id: str = ""
     agency: AgencyView | None = None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gateway's store: reads of committed state, and the way into a transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -10,6 +10,7 @@ from sqlalchemy import MetaData, and_, bindparam, delete, func, or_, select
 from services.gateway.domain.bounds import Standing
 from services.gateway.domain.history import Event
 from services.gateway.service.ports import CaseFile, CaseRow, Remembered
+from services.gateway.store.clocks import counted_before
 from services.gateway.store.files import Files
 from services.gateway.store.inbox import InboxReads
 from services.gateway.store.leases import to_take
@@ -128,6 +129,11 @@ class SqlGatewayStore(InboxReads, WebhookReads, Store[SqlGatewayTx]):
         async with self.reading() as connection:
             due: datetime | None = (await connection.execute(select(func.min(timers.c.due)))).scalar_one_or_none()
         return due
+
+    async def cases_counted_before(self, versions: Mapping[str, int], limit: int) -> Sequence[str]:
+        """Cases whose clocks were counted by an older version of a calendar."""
+        async with self.reading() as connection:
+            return await counted_before(connection, versions, limit)
 
     async def forget_keys(self, before: datetime) -> int:
         """Let go of idempotency keys that are older than anybody's retry."""

@@ -17,6 +17,7 @@ from services.gateway.domain.inbox import Place
 from services.gateway.domain.plan import Plan
 from services.gateway.service.ports import CaseFile, CaseMoved, Remembered, TaskRow, TaskState
 from services.gateway.store import leases
+from services.gateway.store.clocks import ClockRows
 from services.gateway.store.files import Files
 from services.gateway.store.inbox import InboxRows
 from services.gateway.store.rows import NEVER, case_columns, event_row, seal, task_row
@@ -62,7 +63,7 @@ TASK = select(tasks).where(tasks.c.task_id == bindparam("of_task"))
 TASK_LOCKED = TASK.with_for_update()
 
 
-class SqlGatewayTx(InboxRows, WebhookRows, Tx):
+class SqlGatewayTx(ClockRows, InboxRows, WebhookRows, Tx):
     """What a use case holds between begin and commit."""
 
     def __init__(self, store: Store[Any], connection: AsyncConnection) -> None:
@@ -181,6 +182,8 @@ class SqlGatewayTx(InboxRows, WebhookRows, Tx):
                 )
                 .on_conflict_do_nothing()
             )
+        if effects.clocks:
+            await self.put_clocks(effects.clocks)
         for fact in effects.facts:
             await self.record(fact)
 

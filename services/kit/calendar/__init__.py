@@ -32,8 +32,9 @@ from services.kit.calendar.deadline import (
 from services.kit.calendar.deadlines import DeadlineNotFound, Deadlines, Rung
 from services.kit.calendar.policy import Limits, read_limits
 from services.kit.calendar.published import Calendars, published
-from services.kit.calendar.reckoning import Bell, Reckoning, reckon
+from services.kit.calendar.reckoning import Bell, Reckoning, Ringing, reckon
 from services.kit.calendar.rows import deadline_table
+from services.kit.calendar.spans import Span
 from services.kit.calendar.terms import Limit, Terms, Unit, Warn
 from services.kit.calendar.words import derivation
 
@@ -51,7 +52,9 @@ __all__ = [
     "Limit",
     "Limits",
     "Reckoning",
+    "Ringing",
     "Rung",
+    "Span",
     "State",
     "Terms",
     "Unit",

@@ -14,15 +14,9 @@ from typing import Any, Final
 from sqlalchemy import RowMapping, and_, func, or_, select, update
 
 from services.kit import logs
-from services.kit.calendar.deadline import (
-    Deadline,
-    Escalated,
-    Expired,
-    State,
-    Warned,
-)
+from services.kit.calendar.deadline import Deadline, State
 from services.kit.calendar.published import Calendars
-from services.kit.calendar.reckoning import Bell, Reckoning, Ringing, reckon
+from services.kit.calendar.reckoning import Bell, Reckoning, reckon
 from services.kit.calendar.rows import deadline_from, deadline_row, deadline_table
 from services.kit.calendar.terms import Terms
 from services.kit.errors import NotFound, Unavailable, VersionConflict
@@ -176,7 +170,7 @@ class Deadlines:
         if due is None or due.at > now:  # it was put off, or a newer calendar has moved it
             await self._write(tx, kind, owner, before)
             return
-        after = before.told(_note(due, now))
+        after = before.told(due.note(now))
         await self._write(tx, kind, owner, after)
         logs.get_logger().info("deadline_rang", kind=kind, owner=owner, bell=due.bell.value, number=due.number)
         await self._reactions[kind](tx, Rung(kind, owner, due.bell, due.number, after, reckoned))
@@ -264,13 +258,3 @@ class Deadlines:
 
     def _is(self, kind: str, owner: str) -> tuple[Any, Any]:
         return self._table.c.kind == kind, self._table.c.owner == owner
-
-
-def _note(due: Ringing, now: datetime) -> Warned | Expired | Escalated:
-    match due.bell:
-        case Bell.WARNING:
-            return Warned(at=now, number=due.number)
-        case Bell.EXPIRY:
-            return Expired(at=now, due=due.at)
-        case Bell.ESCALATION:
-            return Escalated(at=now, number=due.number)

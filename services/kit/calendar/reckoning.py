@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from services.kit.calendar.days import ONE_DAY, Calendar, Day, Why, dawn, local_date
-from services.kit.calendar.deadline import Deadline, Standing, State
+from services.kit.calendar.deadline import Deadline, Escalated, Expired, Standing, State, Warned
 from services.kit.calendar.hours import counted_until, uncounted
 from services.kit.calendar.spans import Span, Spans
 from services.kit.calendar.terms import Limit, Unit, Warn
@@ -31,6 +31,16 @@ class Ringing:
     bell: Bell
     number: int
     at: datetime
+
+    def note(self, now: datetime) -> Warned | Expired | Escalated:
+        """What the deadline's history keeps of its ringing."""
+        match self.bell:
+            case Bell.WARNING:
+                return Warned(at=now, number=self.number)
+            case Bell.EXPIRY:
+                return Expired(at=now, due=self.at)
+            case Bell.ESCALATION:
+                return Escalated(at=now, number=self.number)
 
 
 @dataclass(frozen=True)

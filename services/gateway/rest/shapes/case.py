@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from services.gateway.rest.shapes.base import Agency, Asked, Moment, Shape, Words
+from services.gateway.rest.shapes.clock import Clock, ExpectedEnd
 from services.gateway.service import CaseStatus, PrefillState
 
 _NAME = r"^[a-z][a-z0-9_]{0,63}$"
@@ -107,6 +108,8 @@ class Case(Shape):
     prefilled: list[Prefilled]
     steps: list[Step]
     licenses: list[CaseLicense]
+    clocks: list[Clock] = Field(description="Limits of the case and of its steps, promised and by law.")
+    expected_end: ExpectedEnd | None = Field(description="Null for a draft and for a case that has ended.")
 
 
 class Submitted(Shape):
@@ -149,10 +152,12 @@ class Entry(Shape):
     seq: int = Field(description="Number within the case, from 1.")
     time: Moment
     kind: str = Field(
-        description="`opened`, `changed`, `prefilled`, `submitted`, `step_started`, `step_done`, `step_refused`, "
-        "`step_unavailable`, `retry_planned`, `step_skipped`, `step_failed`, `parked`, `resumed`, `handed_over`, "
-        "`output_proposed`, `output_confirmed`, `sub_case_opened`, `signal_received`, `given_up`, `value_corrected`, "
-        "`definition_moved` or `ended`.",
+        description="`opened`, `changed`, `prefilled`, `submitted`, `accepted`, `deemed_accepted`, `step_started`, "
+        "`step_done`, `step_refused`, `step_unavailable`, `retry_planned`, `step_skipped`, `step_failed`, `parked`, "
+        "`resumed`, `handed_over`, `output_proposed`, `output_confirmed`, `sub_case_opened`, `signal_received`, "
+        "`given_up`, `value_corrected`, `definition_moved`, `clock_started`, `clock_paused`, `clock_resumed`, `clock_reset`, "
+        "`clock_extended`, `clock_excluded`, `clock_met`, `clock_withdrawn`, `clock_warning`, `clock_overdue`, "
+        "`clock_escalation`, `clock_recounted` or `ended`.",
         examples=["step_done"],
     )
     text: Words
