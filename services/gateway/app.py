@@ -9,6 +9,10 @@ from datetime import timedelta
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from tongban.gateway.v1 import gateway_events_pb2
+from tongban.gateway.v1.engine_service_pb2_grpc import (
+    add_OperatorServiceServicer_to_server,
+    add_SignalServiceServicer_to_server,
+)
 from tongban.gateway.v1.gateway_service_pb2_grpc import (
     add_StepServiceServicer_to_server,
     add_TaskServiceServicer_to_server,
@@ -32,13 +36,15 @@ from services.gateway.domain.bounds import Bounds
 from services.gateway.events import OWNERS, GatewayEvents, to_wire
 from services.gateway.rest.app import build_app
 from services.gateway.rest.limits import Buckets, Limits
-from services.gateway.rpc import StepRpc, TaskRpc
+from services.gateway.rpc import OperatorRpc, SignalRpc, StepRpc, TaskRpc
 from services.gateway.service import GatewayService
 from services.gateway.service.bell import Bell
 from services.gateway.service.corrections import RecallDesk
 from services.gateway.service.drafts import Drafts
 from services.gateway.service.engine import Engine
 from services.gateway.service.inbox import Inbox
+from services.gateway.service.operating import OperatorDesk
+from services.gateway.service.outside import OutsideDesk
 from services.gateway.service.prefill import Prefiller
 from services.gateway.service.resident import Sources
 from services.gateway.service.steps import StepDesk
@@ -124,6 +130,8 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
             rpc=[
                 (add_StepServiceServicer_to_server, StepRpc(steps)),
                 (add_TaskServiceServicer_to_server, TaskRpc(tasks)),
+                (add_SignalServiceServicer_to_server, SignalRpc(OutsideDesk(engine))),
+                (add_OperatorServiceServicer_to_server, OperatorRpc(OperatorDesk(engine))),
             ],
             store=store,
             routes=events.routes,

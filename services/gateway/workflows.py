@@ -10,13 +10,21 @@ import yaml
 from pydantic import ValidationError
 
 from services.gateway.domain.clocks import ClockRules
-from services.gateway.domain.definition import ExchangePrefill, Matter, OwnedStep
+from services.gateway.domain.definition import (
+    ExchangePrefill,
+    Matter,
+    OwnedStep,
+    UndoableStep,
+    UndoTask,
+    WaitStep,
+)
 from services.gateway.domain.effects import NewTask
 from services.gateway.domain.inbox import Clerk, Place, Queue, place_of
 from services.gateway.domain.limit_checks import limit_problems
 from services.gateway.domain.plan import Plan, compile_plan
 from services.gateway.domain.problems import DefinitionInvalid, Problem, ProblemCode
 from services.gateway.domain.refusals import MatterNotFound
+from services.gateway.domain.sub_case_checks import sub_case_problems
 from services.kit.calendar import published, read_limits
 from services.kit.errors import StartupError
 from services.kit.text import Text
@@ -62,6 +70,7 @@ class Workflows:
                 if role not in agencies
             ]
             problems += limit_problems(self.clocks, plan.matter)
+            problems += sub_case_problems(plan, self._offered)
             if problems:
                 raise DefinitionInvalid(plan.matter.code, problems)
 
@@ -114,7 +123,16 @@ class Workflows:
 def roles_of(matter: Matter) -> list[tuple[str, str]]:
     """Every role that a matter names, with its place."""
     roles = [("lead", matter.lead)]
-    roles += [(f"steps.{step.id}.agency", step.agency) for step in matter.steps if isinstance(step, OwnedStep)]
+    roles += [
+        (f"steps.{step.id}.agency", step.agency)
+        for step in matter.steps
+        if isinstance(step, OwnedStep | WaitStep) and step.agency
+    ]
+    roles += [
+        (f"steps.{step.id}.undo.agency", step.undo.agency)
+        for step in matter.steps
+        if isinstance(step, UndoableStep) and isinstance(step.undo, UndoTask) and step.undo.agency
+    ]
     roles += [
         (f"form.{one.name}.prefill.agency", one.prefill.agency)
         for one in matter.form

@@ -25,7 +25,7 @@ from services.licenses.domain.license import (
     LicenseSuspended,
 )
 from services.licenses.domain.step import Step, StepAnswered, StepInputIncomplete, StepOutcome
-from services.licenses.service import StepLicense, Steps
+from services.licenses.service import StepLicense, Steps, UndoLicense
 
 STEP_NOT_OPEN = "STEP_NOT_OPEN"
 
@@ -49,7 +49,7 @@ class LicensesEvents:
         return {StepRequested: self.on_step_requested}
 
     async def on_step_requested(self, fact: StepRequested, envelope: Envelope) -> None:
-        """Issue the license that a step asks for; a step that is no longer open is skipped."""
+        """Issue the license that a step asks for, or take back the one that an earlier step got; a step that is no longer open is skipped."""
         if fact.kind != gateway_pb2.STEP_KIND_LICENSE:
             return
         step = Step(fact.case_id, fact.step_id, fact.attempt)
@@ -67,6 +67,10 @@ class LicensesEvents:
             raise
 
     async def _act(self, step: Step, wire: gateway_pb2.StepInput, envelope: Envelope) -> None:
+        if wire.undoes:
+            undo = UndoLicense(step, wire.undoes, wire.agency, wire.purpose, wire.basis)
+            await self._steps.undo(undo, delivery_id=envelope.event_id)
+            return
         try:
             wanted = _wanted(step, wire)
         except Refusal as refusal:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from services.gateway.domain.bounds import Standing
-from services.gateway.domain.case import CaseState, fold
+from services.gateway.domain.case import CaseState, CaseStatus, fold
 from services.gateway.domain.effects import ClockRow, Effects, NewTask, Notice, Timer
 from services.gateway.domain.history import CaseOpened, Event
 from services.gateway.domain.inbox import TO_PROGRAM, Place
@@ -102,6 +102,13 @@ class MemoryGatewayStore:
         rows = [row for row in self._rows() if row.applicant_id == applicant_id]
         rows.sort(key=lambda row: (row.created, row.case_id), reverse=True)
         return [row for row in rows if before is None or (row.created, row.case_id) < before][:limit]
+
+    async def parked_cases(self, limit: int, after: tuple[datetime, str] | None) -> Sequence[CaseRow]:
+        rows = sorted(
+            (row for row in self._rows() if row.status is CaseStatus.PARKED),
+            key=lambda row: (row.created, row.case_id),
+        )
+        return [row for row in rows if after is None or (row.created, row.case_id) > after][:limit]
 
     async def drafts_of(self, applicant_id: str) -> int:
         return self.kept.drafts_of(applicant_id)

@@ -14,6 +14,7 @@ from services.gateway.service.corrections import CorrectionSummary, CorrectionVi
 from services.gateway.service.drafts import Drafts
 from services.gateway.service.engine import Engine
 from services.gateway.service.operating import OperatorDesk
+from services.gateway.service.outside import OutsideDesk
 from services.gateway.service.ports import GatewayStore, OwnPerson, Question, SourceAnswer
 from services.gateway.service.prefill import Prefiller
 from services.gateway.service.resident import Sources
@@ -42,7 +43,7 @@ T = TypeVar("T")
 
 RESIDENT = Caller(CallerKind.CITIZEN, MOTHER, token="t")
 NEIGHBOR = Caller(CallerKind.CITIZEN, "0d1c2b3a-0000-4000-8000-000000000009", token="t")
-CLINIC = Caller(CallerKind.AGENCY, HOSPITAL, frozenset({"gateway.tasks"}), agency=HOSPITAL)
+CLINIC = Caller(CallerKind.AGENCY, HOSPITAL, frozenset({"gateway.tasks", "gateway.signals"}), agency=HOSPITAL)
 OPERATOR = Caller(CallerKind.OPERATOR, "op", frozenset({"gateway.cases"}))
 BOUNDS = Bounds(drafts=20, draft_days=30, open_cases=5, submissions_per_day=20)
 
@@ -171,6 +172,7 @@ class World:
         sources = Sources(self.identity, NoLicenses(), NoLedgers(), NoCorrections(), ConsentsFake())
         self.service = GatewayService(self.engine, drafts, sources, poll_seconds=self.poll_seconds, sandbox=True)
         self.steps = StepDesk(self.engine, self.exchange)
+        self.outside = OutsideDesk(self.engine)
         self.operators = OperatorDesk(self.engine)
         self.recalls = RecallDesk(self.engine)
         self.tasks = TaskDesk(self.engine, lease_seconds=self.lease_seconds, poll_seconds=self.poll_seconds)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gRPC doorway: translates in, calls one use case, translates out."""
+"""For the owners of steps and for departments."""
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime

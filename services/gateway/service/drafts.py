@@ -19,18 +19,16 @@ from services.gateway.domain.refusals import (
     CitizenOnly,
     IdempotencyKeyReused,
 )
-from services.gateway.domain.values import china_date, china_dawn
+from services.gateway.domain.values import china_dawn
 from services.gateway.service.commands import ChangeAnswers, CreateCase, DeleteDraft, SubmitCase
 from services.gateway.service.engine import Engine, Turn
 from services.gateway.service.ports import CaseFile, Remembered
 from services.gateway.service.prefill import Prefiller
+from services.gateway.service.receipts import next_receipt
 from services.kit.caller import Caller, CallerKind, current_caller
 from services.kit.errors import Unavailable, VersionConflict
 from services.kit.ids import new_id
 from services.kit.telemetry import current_traceparent
-
-LEVEL_CITY = "3"
-"""Level of the implementing body in the implementation code (GB/T 39046-2020, annex A): city."""
 
 
 class Drafts:
@@ -61,8 +59,7 @@ class Drafts:
                 if first is not None:
                     return (await turn.load(_same(first, note).case_id))[0]
             now = self._engine.clock()
-            day = china_date(now).replace("-", "")
-            receipt = f"{implementation_code(plan, self._engine)}{day}{await turn.tx.next_serial(day):06d}"
+            receipt = await next_receipt(self._engine, turn, plan)
             event = CaseOpened(now, receipt, command.matter, plan.digest, caller.id, answers, without, prefilled)
             self._bounds.must_hold_drafts(await turn.tx.open_case(note.case_id, plan, event))
             await self._touch(turn, note.case_id)
@@ -215,11 +212,6 @@ def citizen() -> Caller:
     if caller.kind is not CallerKind.CITIZEN:
         raise CitizenOnly("Only a resident has cases, licenses and accesses of their own.")
     return caller
-
-
-def implementation_code(plan: Plan, engine: Engine) -> str:
-    """实施编码: the leading body's USCC (18), its level (1) and the basic code (12)."""
-    return f"{engine.uscc(plan.matter.lead)}{LEVEL_CITY}{plan.matter.basic_code}"
 
 
 def _same(first: Remembered, note: Remembered) -> Remembered:

@@ -212,6 +212,9 @@ class GatewayStore(Protocol):
     async def cases_of(self, applicant_id: str, limit: int, before: tuple[datetime, str] | None) -> Sequence[CaseRow]:
         """The applicant's cases, newest first, older than `before` (created, case id)."""
 
+    async def parked_cases(self, limit: int, after: tuple[datetime, str] | None) -> Sequence[CaseRow]:
+        """Cases that need an operator, oldest first, younger than `after` (created, case id)."""
+
     async def drafts_of(self, applicant_id: str) -> int:
         """How many drafts the applicant has."""
 

@@ -15,6 +15,7 @@ from services.gateway.service.consents import ConsentSource, ResidentConsents
 from services.gateway.service.corrections import CorrectionSource, CorrectionSummary, CorrectionView, DisputeValue
 from services.gateway.service.drafts import Drafts, citizen
 from services.gateway.service.engine import Engine
+from services.gateway.service.places import place_after, read_place
 from services.gateway.service.ports import CaseFile, IdentitySource, LedgerSource, LicensesSource
 from services.gateway.service.present import case_summary, case_trace, case_view, matter_view, timeline_entry
 from services.gateway.service.views import (
@@ -34,7 +35,7 @@ from services.gateway.service.views import (
 )
 from services.kit.caller import CallerKind, current_caller
 from services.kit.errors import Unavailable
-from services.kit.paging import Page, encode_token, moment_after
+from services.kit.paging import Page
 
 PAGE_DEFAULT = 50
 PAGE_MAX = 200
@@ -115,11 +116,10 @@ class GatewayService(ResidentConsents):
         """Lists own cases, newest first; `page_size` 1 to 200, 0 for 50."""
         caller = citizen()
         limit = _page_size(page_size)
-        rows = await self._engine.store.cases_of(caller.id, limit + 1, _before(page_token))
+        rows = await self._engine.store.cases_of(caller.id, limit + 1, read_place(page_token))
         token = ""
         if len(rows) > limit:
-            last = rows[limit - 1]
-            token = encode_token(created=last.created.isoformat(), case_id=last.case_id)
+            token = place_after(rows[limit - 1])
         shown = [case_summary(row, (await self._engine.plan_of(row.definition)).matter.title) for row in rows[:limit]]
         return Page(tuple(shown), token)
 
@@ -256,7 +256,3 @@ class GatewayService(ResidentConsents):
 
 def _page_size(asked: int) -> int:
     return min(asked, PAGE_MAX) if asked > 0 else PAGE_DEFAULT
-
-
-def _before(page_token: str) -> tuple[datetime, str] | None:
-    return moment_after(page_token, time="created", key="case_id") if page_token else None

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Waits that are over: the next attempt of a step, a limit that was exceeded, a draft that nobody touched."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 from services.gateway.domain.advance import advance, react_to_limit, react_to_retry, react_to_time
@@ -11,6 +12,7 @@ from services.gateway.domain.plan import Plan
 from services.gateway.service.bell import TIMERS
 from services.gateway.service.engine import Engine, Turn
 from services.gateway.service.ports import CaseFile
+from services.gateway.service.subcases import SubCases
 from services.kit import logs
 from services.kit.errors import Unavailable, VersionConflict
 
@@ -29,6 +31,12 @@ class TimerDesk:
     def __init__(self, engine: Engine, *, poll_seconds: float) -> None:
         self._engine = engine
         self._poll_seconds = poll_seconds
+        sub_cases = SubCases(engine)
+        self._between_cases: Mapping[TimerKind, Callable[[Turn, Timer], Awaitable[None]]] = {
+            TimerKind.OPEN: sub_cases.open,
+            TimerKind.CHILD: sub_cases.ended,
+            TimerKind.PARENT: sub_cases.let_go,
+        }
 
     async def run(self) -> None:
         """Fire what is due, wait for what comes; lives as long as the process."""
@@ -75,6 +83,9 @@ class TimerDesk:
             return True
 
     async def _react(self, turn: Turn, timer: Timer) -> None:
+        if timer.kind in self._between_cases:
+            await self._between_cases[timer.kind](turn, timer)
+            return
         file, plan = await turn.load(timer.case_id)
         if timer.kind is TimerKind.DRAFT:
             if file.state.submitted is None:

@@ -8,6 +8,7 @@ from typing import ClassVar
 from sqlalchemy import MetaData, and_, bindparam, delete, func, or_, select
 
 from services.gateway.domain.bounds import Standing
+from services.gateway.domain.case import CaseStatus
 from services.gateway.domain.history import Event
 from services.gateway.service.ports import CaseFile, CaseRow, Remembered
 from services.gateway.store.clocks import counted_before
@@ -97,6 +98,17 @@ class SqlGatewayStore(InboxReads, WebhookReads, Store[SqlGatewayTx]):
             older = or_(cases.c.created < created, and_(cases.c.created == created, cases.c.case_id < case_id))
             asked = asked.where(older)
         asked = asked.order_by(cases.c.created.desc(), cases.c.case_id.desc()).limit(limit)
+        async with self.reading() as connection:
+            return [case_row(row) for row in (await connection.execute(asked)).all()]
+
+    async def parked_cases(self, limit: int, after: tuple[datetime, str] | None) -> Sequence[CaseRow]:
+        """Cases that need an operator, oldest first, younger than `after`."""
+        asked = select(cases).where(cases.c.status == CaseStatus.PARKED.value)
+        if after is not None:
+            created, case_id = after
+            younger = or_(cases.c.created > created, and_(cases.c.created == created, cases.c.case_id > case_id))
+            asked = asked.where(younger)
+        asked = asked.order_by(cases.c.created, cases.c.case_id).limit(limit)
         async with self.reading() as connection:
             return [case_row(row) for row in (await connection.execute(asked)).all()]
 

@@ -2,7 +2,7 @@
 """The use cases of licenses: one method, one transaction."""
 
 from services.licenses.service.changing import Changing
-from services.licenses.service.commands import ChangeLicense, Issued, IssueLicense, Shown, StepLicense
+from services.licenses.service.commands import ChangeLicense, Issued, IssueLicense, Shown, StepLicense, UndoLicense
 from services.licenses.service.issuing import Issuing
 from services.licenses.service.port import Content, LicensesStore, LicensesTx, Note, Request
 from services.licenses.service.reading import Reading
@@ -24,5 +24,6 @@ __all__ = [
     "Shown",
     "StepLicense",
     "Steps",
+    "UndoLicense",
     "Verifying",
 ]

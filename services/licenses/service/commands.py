@@ -51,6 +51,19 @@ class StepLicense:
 
 
 @dataclass(frozen=True, slots=True)
+class UndoLicense:
+    """A case is given up: what one of its steps got is taken back, if it got anything."""
+
+    step: Step
+    """The one that asks for it."""
+    undoes: str
+    """The one whose license it is."""
+    issuer: str
+    purpose: str
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
 class Issued:
     """A license and the leaf of its issue."""
 

@@ -2,17 +2,20 @@
 """Steps of cases: the license, its leaf and the answer to the case engine in one transaction."""
 
 import re
+from contextlib import suppress
 
 from services.kit.clock import Clock
 from services.kit.errors import Refusal, Unavailable, VersionConflict
 from services.kit.ids import derived_id
 from services.kit.ledger.access import Access
-from services.licenses.domain.license import Draft, License, LicenseState
+from services.licenses.domain.license import Draft, License, LicenseEnded, LicenseState, revoke
 from services.licenses.domain.step import Step, StepAnswered, StepInputIncomplete, StepOutcome, serial_of
-from services.licenses.service.commands import StepLicense
+from services.licenses.service.commands import StepLicense, UndoLicense
 from services.licenses.service.issuing import OPERATION, Issuing
-from services.licenses.service.port import LicensesStore, LicensesTx
+from services.licenses.service.port import LicensesStore, LicensesTx, Note
 
+REVOKING = "licenses.RevokeLicense"
+GIVEN_UP = "The case that it was issued for was given up."
 _SUBJECT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -49,6 +52,34 @@ class Steps:
             raise Unavailable("The same serial is being issued at this moment.") from conflict
         except Refusal as refusal:
             await self._refuse(wanted.step, access, refusal, delivery_id=delivery_id)
+
+    async def undo(self, wanted: UndoLicense, *, delivery_id: str) -> None:
+        """Revoke the license that a step of the case got, and tell it; one that never was, or has ended, is undone already."""
+        async with self._store.transaction() as tx:
+            if not await tx.first_sight(delivery_id):
+                return
+            found = await tx.of_step(wanted.step.case_id, wanted.undoes)
+            with suppress(LicenseEnded):
+                if found is not None:
+                    await self._revoke(tx, found[0], wanted)
+            await tx.record(StepAnswered(wanted.step, StepOutcome.DONE))
+
+    async def _revoke(self, tx: LicensesTx, before: License, wanted: UndoLicense) -> None:
+        after, fact = revoke(before)
+        await tx.save(after)
+        await tx.note(Note(after.license_id, "revoke", self._clock(), "service:gateway", GIVEN_UP))
+        await tx.record(fact)
+        access = Access(
+            REVOKING,
+            after.holder_id,
+            wanted.purpose,
+            wanted.basis,
+            fields=("state",),
+            resource=after.license_id,
+            on_behalf_of=wanted.issuer,
+            case_id=wanted.step.case_id,
+        )
+        await tx.leaf(access)
 
     async def refuse(self, step: Step, refusal: Refusal, *, delivery_id: str) -> None:
         """Tell that the step's input can't be acted on. There is nobody known whom it is about, so no leaf."""

@@ -8,7 +8,7 @@ import pytest
 from services.kit.errors import Refusal, Unavailable, VersionConflict
 from services.licenses.domain.license import License, LicenseState
 from services.licenses.domain.step import Step, StepAnswered, StepInputIncomplete, StepOutcome
-from services.licenses.service import Content, StepLicense
+from services.licenses.service import Content, StepLicense, UndoLicense
 from tests.support.licenses_memory import MemoryTx
 from tests.support.licenses_paper import BIRTH, CHILD, HOSPITAL
 from tests.unit.licenses.conftest import CHILD_ID, MOTHER_ID, Desk, citizen
@@ -148,3 +148,26 @@ async def test_a_race_for_a_version_is_tried_again_not_refused(desk: Desk) -> No
 def test_refusals_of_steps_have_reasons() -> None:
     assert issubclass(StepInputIncomplete, Refusal)
     assert StepInputIncomplete.reason == "STEP_INPUT_INCOMPLETE"
+
+
+async def test_a_case_that_is_given_up_takes_its_license_back_once(desk: Desk) -> None:
+    await desk.steps.answer(WANTED, delivery_id="d-1")
+    undo = UndoLicense(
+        Step(CASE, "birth_certificate_license.undo", 1),
+        "birth_certificate_license",
+        HOSPITAL,
+        "birth",
+        "PIPL art. 13(1)(3); Order 809 art. 19",
+    )
+    for delivery in ("u-1", "u-1", "u-2"):
+        await desk.steps.undo(undo, delivery_id=delivery)
+    (license,) = desk.store.rows.licenses.values()
+    assert license.state is LicenseState.REVOKED
+    assert [one.outcome for one in answers(desk) if one.step == undo.step] == [StepOutcome.DONE] * 2
+    assert [leaf.operation for leaf in desk.store.ledger.leaves].count("licenses.RevokeLicense") == 1
+
+
+async def test_a_license_that_never_was_is_undone_already(desk: Desk) -> None:
+    undo = UndoLicense(Step(CASE, "other.undo", 1), "other", HOSPITAL, "birth", "PIPL art. 13(1)(3)")
+    await desk.steps.undo(undo, delivery_id="u-1")
+    assert answers(desk) == [StepAnswered(undo.step, StepOutcome.DONE)]
