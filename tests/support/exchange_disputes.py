@@ -30,6 +30,7 @@ from tests.support.exchange_world import (
     POLICE,
     SUBJECT_ID,
     PersonsFake,
+    a_grant,
     household,
 )
 
@@ -124,9 +125,17 @@ class Disputed:
             await self.store.ledger.append(Access(**given))
 
     async def opened(self, caller: Caller = CITIZEN, **changes: Any) -> str:
-        """Open a correction; give its id."""
+        """Open a correction; give its id. A department has a grant for what it disputes."""
+        if caller.kind is CallerKind.AGENCY:
+            await self.granted(caller.agency)
         with acting_as(caller):
             return (await self.claims.open(claim(**changes), caller)).counted.correction.correction_id
+
+    async def granted(self, to: str) -> None:
+        """Let a department see addresses."""
+        given = a_grant(grantee=to, create_time=self.now, expire_time=self.now + timedelta(days=30))
+        async with self.store.transaction() as tx:
+            await tx.add_grant(given, request_id=new_id())
 
     async def confirmed(self, correction_id: str, *, request_id: str = "") -> CorrectionView:
         """The provider corrects the value."""

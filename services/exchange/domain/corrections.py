@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from services.exchange.domain.grant import Grant
 from services.exchange.domain.refusals import (
     CorrectionNotOpen,
     RecallAcknowledged,
@@ -189,6 +190,11 @@ def check_disputable(resource: Resource, field_name: str, proofs: Sequence[Proof
     ]
     if faults:
         raise RequestInvalid("The value can't be disputed so.", violations=faults)
+
+
+def gives(grant: Grant, field_name: str, now: datetime) -> bool:
+    """Whether a grant lets its holder see or compare a field now."""
+    return not grant.revoked and now < grant.expire_time and field_name in {*grant.fields, *grant.verify_fields}
 
 
 def changed(correction: Correction) -> CorrectionChanged:

@@ -76,6 +76,12 @@ class NotOwnRecord(Refusal):
     code = Code.PERMISSION_DENIED
 
 
+class ValueNotReceived(Refusal):
+    """An agency disputes a value that it may not see and never received."""
+
+    code = Code.PERMISSION_DENIED
+
+
 class SharingRefused(Refusal):
     """The resource is not shared, by law; no grant can change that."""
 

@@ -20,6 +20,7 @@ from services.exchange.domain.refusals import (
     RecallNotFound,
     ResourceNotFound,
     TooManyCorrections,
+    ValueNotReceived,
 )
 from services.exchange.service.corrections import Reply
 from services.exchange.service.corrections.claims import OPEN_MAX
@@ -104,6 +105,23 @@ async def test_what_can_not_be_disputed_is_refused(world: Disputed) -> None:
         await world.opened(RECEIVER)
     with pytest.raises(RightMissing):
         await world.opened(agency(SCHOOL, "exchange.read"), subject=ABOUT_NUMBER)
+
+
+async def test_a_department_disputes_what_it_may_see_or_has_received_and_nothing_else(world: Disputed) -> None:
+    with acting_as(RECEIVER):
+        with pytest.raises(ValueNotReceived):
+            await world.claims.open(claim(subject=ABOUT_NUMBER), RECEIVER)
+        await world.gave(HOSPITAL, fields=("head_name",))
+        with pytest.raises(ValueNotReceived):
+            await world.claims.open(claim(subject=ABOUT_NUMBER), RECEIVER)
+        await world.gave(HOSPITAL)
+        await world.claims.open(claim(subject=ABOUT_NUMBER), RECEIVER)
+    await world.granted(SCHOOL)
+    school = agency(SCHOOL)
+    with acting_as(school):
+        await world.claims.open(claim(subject=ABOUT_NUMBER), school)
+        with pytest.raises(ValueNotReceived):
+            await world.claims.open(claim(subject=ABOUT_NUMBER, field_name="relation"), school)
 
 
 async def test_the_same_value_is_disputed_once_at_a_time_and_again_after_the_answer(world: Disputed) -> None:

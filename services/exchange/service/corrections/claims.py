@@ -19,6 +19,7 @@ from services.exchange.domain.corrections import (
     check_disputable,
     confirm,
     extend,
+    gives,
     overdue,
     reject,
     withdraw,
@@ -29,6 +30,7 @@ from services.exchange.domain.refusals import (
     CorrectionOpenAlready,
     NotOwnRecord,
     TooManyCorrections,
+    ValueNotReceived,
 )
 from services.exchange.service.corrections.disputes import Disputes
 from services.exchange.service.corrections.ports import (
@@ -121,7 +123,7 @@ class ClaimService:
     async def open(self, command: OpenCorrection, caller: Caller) -> CorrectionView:
         """Dispute a value; queriers are told of it from now on.
 
-        Raises ResourceNotFound, RequestInvalid, NotOwnRecord, CorrectionOpenAlready, TooManyCorrections, RequestIdReused,
+        Raises ResourceNotFound, RequestInvalid, NotOwnRecord, ValueNotReceived, CorrectionOpenAlready, TooManyCorrections, RequestIdReused,
         Unavailable.
         """
         draft = await self._draft(command, caller)
@@ -245,7 +247,7 @@ class ClaimService:
         check_disputable(resource, command.field_name, command.proofs)
         subject = _subject(command, caller)
         subject_id = await self._subjects.subject_id(subject, purpose=PURPOSE, case_id="")
-        return Correction(
+        draft = Correction(
             correction_id=derived_id("correction", caller.id, command.request_id),
             resource=resource.code,
             field_name=command.field_name,
@@ -263,6 +265,20 @@ class ClaimService:
             ),
             open_time=self._clock(),
         )
+        if caller.kind is CallerKind.AGENCY:
+            await self._must_know(draft, _agency(caller))
+        return draft
+
+    async def _must_know(self, draft: Correction, agency: str) -> None:
+        """Let an agency dispute what a grant gives it now, or what it received by the ledger. Raises ValueNotReceived."""
+        grants = await self._store.grants_of(agency, draft.resource)
+        if any(gives(each, draft.field_name, draft.open_time) for each in grants):
+            return
+        if not await self._recalls.received(draft, agency):
+            raise ValueNotReceived(
+                "The agency holds no grant for this field, and has not received this value.",
+                remedy="Apply for a grant, or let the resident dispute the value.",
+            )
 
     async def _add(self, tx: CorrectionTx, draft: Correction, caller: Caller) -> None:
         most = OPEN_MAX[caller.kind]

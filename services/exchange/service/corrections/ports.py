@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from services.exchange.domain.corrections import Correction, CorrectionState, Recall
+from services.exchange.domain.grant import Grant
 from services.exchange.domain.resource import Resource
 from services.kit.ledger.access import Access, Leaf, Receipt
 from services.kit.paging import Page
@@ -128,6 +129,9 @@ class CorrectionStore(Protocol):
 
     def pseudonym(self, subject_id: str) -> str:
         """Give the ledger's name of a subject."""
+
+    async def grants_of(self, grantee: str, resource: str) -> Sequence[Grant]:
+        """Give a pair's grants that were not revoked."""
 
     async def read_resource(self, code: str) -> Resource:
         """Read a resource of the catalogue. Raises ResourceNotFound."""

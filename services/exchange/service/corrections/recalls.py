@@ -165,6 +165,10 @@ class RecallService:
             await tx.save_recall(recall_late(before))
         await tx.record(CorrectionClockRang(correction_id, agency, Duty.ACKNOWLEDGE, rung.bell.value, rung.number))
 
+    async def received(self, draft: Correction, agency: str) -> bool:
+        """Tell whether the ledger says that an agency has received the value within the time of recalls."""
+        return any(use.agency == agency for use in await self._uses(draft, draft.open_time))
+
     async def _own(self, correction_id: str, agency: str) -> DueRecall:
         due = await self._store.read_recall(correction_id, agency)
         if due is None:
@@ -174,7 +178,7 @@ class RecallService:
     async def _tell(self, tx: CorrectionTx, one: Correction) -> None:
         """Tell each receiver once, and each case once."""
         by_agency: defaultdict[str, list[Use]] = defaultdict(list)
-        for use in await self._uses(one):
+        for use in await self._uses(one, one.answer_time):
             by_agency[use.agency].append(use)
         now = self._clock()
         terms = self._limits.terms(ACKNOWLEDGE, one.region)
@@ -192,11 +196,10 @@ class RecallService:
             if await tx.first_time(derived_id("corrected", one.correction_id, case_id)):
                 await tx.record(CaseUsedCorrectedValue(case_id, one.correction_id, one.resource, one.field_name))
 
-    async def _uses(self, one: Correction) -> list[Use]:
+    async def _uses(self, one: Correction, moment: datetime | None) -> list[Use]:
         """Read the ledger about the subject backwards, page by page, as far as values are called back."""
-        assert one.answer_time is not None, "it was confirmed"
-        since = one.answer_time - timedelta(days=self._recall_days)
-        until = one.answer_time + _ON_THEIR_WAY
+        assert moment is not None, "it was confirmed"
+        since, until = moment - timedelta(days=self._recall_days), moment + _ON_THEIR_WAY
         found: list[Use] = []
         before: int | None = None
         while leaves := await self._store.ledger.leaves_about(one.claim.subject_id, before=before, limit=LEAVES):
