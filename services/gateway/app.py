@@ -40,6 +40,7 @@ from services.gateway.rpc import OperatorRpc, SignalRpc, StepRpc, TaskRpc
 from services.gateway.service import GatewayService
 from services.gateway.service.bell import Bell
 from services.gateway.service.corrections import RecallDesk
+from services.gateway.service.dealing import DealingDesk
 from services.gateway.service.drafts import Drafts
 from services.gateway.service.engine import Engine
 from services.gateway.service.inbox import Inbox
@@ -103,6 +104,7 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
         )
         steps = StepDesk(engine, exchange)
         tasks = TaskDesk(engine, lease_seconds=settings.lease_seconds, poll_seconds=settings.poll_seconds)
+        dealings = DealingDesk(engine, store, lease_seconds=settings.lease_seconds)
         timers = TimerDesk(engine, poll_seconds=settings.poll_seconds)
         webhooks = WebhookDesk(
             store, clock=runtime.clock, hosts=settings.webhook_hosts, poll_seconds=settings.poll_seconds
@@ -129,9 +131,9 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
             name="gateway",
             rpc=[
                 (add_StepServiceServicer_to_server, StepRpc(steps)),
-                (add_TaskServiceServicer_to_server, TaskRpc(tasks)),
                 (add_SignalServiceServicer_to_server, SignalRpc(OutsideDesk(engine))),
                 (add_OperatorServiceServicer_to_server, OperatorRpc(OperatorDesk(engine))),
+                (add_TaskServiceServicer_to_server, TaskRpc(tasks, dealings)),
             ],
             store=store,
             routes=events.routes,

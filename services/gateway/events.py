@@ -15,6 +15,7 @@ from tongban.events.v1.steps_pb2 import (
 from tongban.exchange.v1.corrections_events_pb2 import CaseUsedCorrectedValue
 from tongban.gateway.v1 import clocks_events_pb2, gateway_pb2
 from tongban.gateway.v1 import gateway_events_pb2 as facts
+from tongban.gateway.v1 import tasks_events_pb2 as told
 
 from services.gateway.domain.definition import StepKind
 from services.gateway.domain.facts import (
@@ -23,6 +24,9 @@ from services.gateway.domain.facts import (
     CaseSubmittedFact,
     ClockChangedFact,
     ClockRangFact,
+    CorrectionRequestedFact,
+    ExtensionDecidedFact,
+    ExtensionRequestedFact,
     StepRequestedFact,
 )
 from services.gateway.domain.history import Outcome
@@ -45,6 +49,9 @@ News = (
     | facts.CaseParked
     | clocks_events_pb2.ClockRang
     | clocks_events_pb2.ClockChanged
+    | told.CorrectionRequested
+    | told.ExtensionRequested
+    | told.ExtensionDecided
 )
 
 _OUTCOMES = {
@@ -104,6 +111,9 @@ class GatewayEvents:
             facts.CaseParked: self.on_news,
             clocks_events_pb2.ClockRang: self.on_news,
             clocks_events_pb2.ClockChanged: self.on_news,
+            told.CorrectionRequested: self.on_news,
+            told.ExtensionRequested: self.on_news,
+            told.ExtensionDecided: self.on_news,
         }
 
     async def on_step_answered(self, fact: StepAnswered, envelope: Envelope) -> None:
@@ -189,6 +199,14 @@ def to_wire(fact: object) -> Outgoing:
                 promised_date=fact.promised,
                 due_date=fact.due,
                 provisional=fact.provisional,
+            )
+        case CorrectionRequestedFact(case_id=case_id):
+            message = told.CorrectionRequested(case_id=case_id, step_id=fact.step_id, fields=fact.fields)
+        case ExtensionRequestedFact(case_id=case_id):
+            message = told.ExtensionRequested(case_id=case_id, step_id=fact.step_id, working_days=fact.working_days)
+        case ExtensionDecidedFact(case_id=case_id):
+            message = told.ExtensionDecided(
+                case_id=case_id, step_id=fact.step_id, working_days=fact.working_days, granted=fact.granted
             )
         case _:
             raise TypeError(f"{type(fact).__name__} is no fact of the gateway.")

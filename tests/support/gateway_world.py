@@ -4,15 +4,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from services.gateway.domain.bounds import Bounds
 from services.gateway.domain.expressions import Scalar
 from services.gateway.service import GatewayService
 from services.gateway.service.bell import Bell
 from services.gateway.service.corrections import CorrectionSummary, CorrectionView, DisputeValue, RecallDesk
+from services.gateway.service.dealing import DealingDesk
 from services.gateway.service.drafts import Drafts
 from services.gateway.service.engine import Engine
+from services.gateway.service.inbox.ports import InboxStore
 from services.gateway.service.operating import OperatorDesk
 from services.gateway.service.outside import OutsideDesk
 from services.gateway.service.ports import GatewayStore, OwnPerson, Question, SourceAnswer
@@ -176,6 +178,8 @@ class World:
         self.operators = OperatorDesk(self.engine)
         self.recalls = RecallDesk(self.engine)
         self.tasks = TaskDesk(self.engine, lease_seconds=self.lease_seconds, poll_seconds=self.poll_seconds)
+        store = cast(InboxStore, self.store)  # of those over SQL
+        self.dealings = DealingDesk(self.engine, store, lease_seconds=self.lease_seconds)
         self.timers = TimerDesk(self.engine, poll_seconds=self.poll_seconds)
 
 

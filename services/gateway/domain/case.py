@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from services.gateway.domain import dealings
 from services.gateway.domain.clock import Clock, clocks_after
+from services.gateway.domain.dealings import Dealings
 from services.gateway.domain.expressions import Scalar
 from services.gateway.domain.history import (
     AnswersChanged,
@@ -20,8 +22,13 @@ from services.gateway.domain.history import (
     ClockRang,
     ClockRecounted,
     ClockStarted,
+    CorrectionRequested,
     DefinitionMoved,
     Event,
+    ExpertAnswered,
+    ExpertAsked,
+    ExtensionDecided,
+    ExtensionRequested,
     Outcome,
     Parent,
     Prefilled,
@@ -100,6 +107,7 @@ class CaseState:
     steps: Mapping[str, StepRecord] = field(default_factory=dict, repr=False)
     """Only steps that something has happened to, and what undoes them."""
     signals: Mapping[str, Signal] = field(default_factory=dict, repr=False)
+    dealings: Dealings = field(default_factory=Dealings)
     retries: int = 0
     """Of all steps, ever."""
     ending: Ending | None = None
@@ -198,6 +206,8 @@ def _after(state: CaseState, event: Event) -> CaseState:  # noqa: C901, PLR0911,
             return _all_canceled(ended, event.at)
         case DefinitionMoved():
             return replace(state, definition=event.definition)
+        case CorrectionRequested() | ExtensionRequested() | ExtensionDecided() | ExpertAsked() | ExpertAnswered():
+            return replace(state, dealings=dealings.after(state.dealings, event))
         case ValueCorrected():
             return state  # People look at it; nothing follows by itself.
         case _:

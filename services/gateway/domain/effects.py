@@ -8,13 +8,23 @@ from enum import StrEnum
 from typing import Any
 
 from services.gateway.domain.case import CaseState, StepState
+from services.gateway.domain.dealings import fact_of
 from services.gateway.domain.definition import AskedStep, NotifyStep, StepKind, SubCaseStep, TaskStep, WaitStep
-from services.gateway.domain.facts import CaseEndedFact, CaseParkedFact, CaseSubmittedFact, Fact, StepRequestedFact
+from services.gateway.domain.facts import (
+    CaseEndedFact,
+    CaseParkedFact,
+    CaseSubmittedFact,
+    Fact,
+    StepRequestedFact,
+)
 from services.gateway.domain.history import (
     CaseEnded,
     CaseGivenUp,
     CaseSubmitted,
+    CorrectionRequested,
     Event,
+    ExtensionDecided,
+    ExtensionRequested,
     Outcome,
     RetryPlanned,
     StepAnswered,
@@ -190,6 +200,8 @@ class _Gathered:
             case CaseGivenUp():
                 steps = self._after.steps.items()
                 self.closed += [step_id for step_id, one in steps if one.state is StepState.CANCELED]
+            case CorrectionRequested() | ExtensionRequested() | ExtensionDecided():
+                self.facts.append(fact_of(self._case_id, event))
             case CaseEnded():
                 self.facts.append(CaseEndedFact(self._case_id, event.outcome.value))
             case _:

@@ -71,4 +71,42 @@ class ClockChangedFact:
     provisional: bool
 
 
-Fact = CaseSubmittedFact | StepRequestedFact | CaseEndedFact | CaseParkedFact | ClockRangFact | ClockChangedFact
+@dataclass(frozen=True, slots=True)
+class CorrectionRequestedFact:
+    """An agency asks the applicant for corrections."""
+
+    case_id: str
+    step_id: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionRequestedFact:
+    """An agency asks its head for more time."""
+
+    case_id: str
+    step_id: str
+    working_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionDecidedFact:
+    """The head has decided."""
+
+    case_id: str
+    step_id: str
+    working_days: int
+    granted: bool
+
+
+Fact = (
+    CaseSubmittedFact
+    | StepRequestedFact
+    | CaseEndedFact
+    | CaseParkedFact
+    | ClockRangFact
+    | ClockChangedFact
+    | CorrectionRequestedFact
+    | ExtensionRequestedFact
+    | ExtensionDecidedFact
+)

@@ -369,6 +369,77 @@ class ClockRecounted:
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectionItem:
+    """One thing that the applicant is to correct: a field of the form, and what is wrong with it."""
+
+    name: str
+    words: Text
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionRequested:
+    """The agency of a step asks the applicant for corrections, for all of them at once; the step stays open."""
+
+    at: datetime
+    step_id: str
+    items: tuple[CorrectionItem, ...]
+    by: str
+    """`agency:<USCC>`, or `clerk:<account>`."""
+
+    @property
+    def message(self) -> Text:
+        """The same in one sentence for the applicant."""
+        zh = "；".join(item.words.zh for item in self.items)[:1000]
+        return Text(zh, "; ".join(item.words.en for item in self.items)[:1000])
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionRequested:
+    """The agency of a step asks its head for more time."""
+
+    at: datetime
+    step_id: str
+    working_days: int
+    message: Text
+    """Why; the applicant reads it."""
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionDecided:
+    """The head has decided on it; another person than who asked."""
+
+    at: datetime
+    step_id: str
+    granted: bool
+    working_days: int
+    """As asked for."""
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertAsked:
+    """An expert is asked for an opinion; where `basis` names the law that says so, the time until the answer does not count."""
+
+    at: datetime
+    step_id: str
+    opinion_id: str
+    expert: str
+    by: str
+    basis: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertAnswered:
+    """The expert has answered; the opinion stands beside the task."""
+
+    at: datetime
+    step_id: str
+    opinion_id: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class CaseEnded:
     """Nothing more follows."""
 
@@ -393,6 +464,7 @@ StepEvent = (
     | SubCaseOpened
 )
 ClockEvent = ClockStarted | ClockMoved | ClockRang | ClockRecounted
+DealingEvent = CorrectionRequested | ExtensionRequested | ExtensionDecided | ExpertAsked | ExpertAnswered
 Event = (
     CaseOpened
     | AnswersChanged
@@ -405,6 +477,7 @@ Event = (
     | ValueCorrected
     | DefinitionMoved
     | ClockEvent
+    | DealingEvent
     | CaseEnded
 )
 
@@ -435,6 +508,11 @@ _KINDS: Mapping[str, type[Event]] = {
         ClockMoved,
         ClockRang,
         ClockRecounted,
+        CorrectionRequested,
+        ExtensionRequested,
+        ExtensionDecided,
+        ExpertAsked,
+        ExpertAnswered,
         CaseEnded,
     )
 }
@@ -479,7 +557,7 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911 - one arm for each kind of value
         return {"zh": value.zh, "en": value.en}
     if isinstance(value, Terms):
         return value.model_dump(mode="json", exclude_defaults=True)
-    if isinstance(value, Prefilled | Parent | Dates):
+    if isinstance(value, Prefilled | Parent | Dates | CorrectionItem):
         return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
@@ -510,5 +588,6 @@ _READ: Mapping[str, Any] = {
     "bound": Bound,
     "bell": Bell,
     "prefilled": _prefilled,
+    "items": lambda values: tuple(CorrectionItem(one["name"], Text(**one["words"])) for one in values),
     "without": lambda value: None if value is None else tuple(value),
 }

@@ -77,7 +77,7 @@ class NothingProposed(Refusal):
 
 
 class FourEyes(Refusal):
-    """Who says what came of a step can't be the one who confirms it."""
+    """It needs a second person, and this is the first one: who proposes or asks can't confirm or grant it."""
 
     code = Code.PERMISSION_DENIED
 
@@ -176,6 +176,28 @@ class AbsenceInvalid(Refusal):
     """An absence without days, with too many, or with nobody else to stand in; `violations` say which."""
 
     code = Code.INVALID_ARGUMENT
+
+
+class CorrectionRepeated(Refusal):
+    """The step has asked the applicant for corrections before: everything is asked for at once."""
+
+
+class CorrectionInvalid(Refusal):
+    """What is to be corrected is not in the form, or named twice; `violations` say which."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class ExtensionRepeated(Refusal):
+    """More time was asked for before, and is being decided or was granted."""
+
+
+class ExtensionNotAsked(Refusal):
+    """There is no request for more time to decide on."""
+
+
+class OpinionNotAsked(Refusal):
+    """The caller was not asked for this opinion, or has given it."""
 
 
 class QueueNotFound(Refusal):

@@ -3,7 +3,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import grpc.aio
 from google.protobuf.json_format import MessageToDict
@@ -13,6 +13,8 @@ from tongban.gateway.v1 import gateway_pb2, gateway_service_pb2_grpc
 from tongban.gateway.v1 import gateway_service_pb2 as pb
 
 from services.gateway.domain.definition import StepKind
+from services.gateway.domain.history import CorrectionItem
+from services.gateway.service.dealing import DealingDesk, Held
 from services.gateway.service.ports import TaskRow
 from services.gateway.service.steps import OpenStep, StepDesk
 from services.gateway.service.tasks import CompleteTask, RefuseTask, TaskDesk
@@ -45,8 +47,9 @@ class StepRpc(gateway_service_pb2_grpc.StepServiceServicer):
 class TaskRpc(gateway_service_pb2_grpc.TaskServiceServicer):
     """TaskService; rights and field rules stand in the contract."""
 
-    def __init__(self, tasks: TaskDesk) -> None:
+    def __init__(self, tasks: TaskDesk, dealings: DealingDesk) -> None:
         self._tasks = tasks
+        self._dealings = dealings
 
     async def TakeTasks(self, request: pb.TakeTasksRequest, context: Context) -> AsyncIterator[pb.TakeTasksResponse]:
         """Tasks as they come."""
@@ -80,6 +83,60 @@ class TaskRpc(gateway_service_pb2_grpc.TaskServiceServicer):
         )
         await self._tasks.refuse(command)
         return pb.RefuseTaskResponse()
+
+    async def ListTasks(self, request: pb.ListTasksRequest, context: Context) -> pb.ListTasksResponse:
+        """Tasks that wait."""
+        page = await self._dealings.waiting(page_size=request.page_size, page_token=request.page_token)
+        return pb.ListTasksResponse(
+            tasks=[_waiting_to_wire(task) for task in page.rows], next_page_token=page.next_token
+        )
+
+    async def LeaseTask(self, request: pb.LeaseTaskRequest, context: Context) -> pb.LeaseTaskResponse:
+        """One of them, held."""
+        return pb.LeaseTaskResponse(task=_task_to_wire(await self._dealings.lease(request.request_id, request.task_id)))
+
+    async def ReleaseTask(self, request: pb.ReleaseTaskRequest, context: Context) -> pb.ReleaseTaskResponse:
+        """Given back."""
+        await self._dealings.release(_held(request))
+        return pb.ReleaseTaskResponse()
+
+    async def NoteTask(self, request: pb.NoteTaskRequest, context: Context) -> pb.NoteTaskResponse:
+        """A note of progress."""
+        await self._dealings.note(_held(request), request.words)
+        return pb.NoteTaskResponse()
+
+    async def RequestCorrection(
+        self, request: pb.RequestCorrectionRequest, context: Context
+    ) -> pb.RequestCorrectionResponse:
+        """What the applicant is to correct."""
+        items = [CorrectionItem(one.name, Text(one.message_zh, one.message_en)) for one in request.items]
+        await self._dealings.correct(_held(request), items)
+        return pb.RequestCorrectionResponse()
+
+    async def RequestExtension(
+        self, request: pb.RequestExtensionRequest, context: Context
+    ) -> pb.RequestExtensionResponse:
+        """More time, and why."""
+        reason = Text(request.message_zh, request.message_en)
+        await self._dealings.extend(_held(request), request.working_days, reason, request.officer)
+        return pb.RequestExtensionResponse()
+
+    async def DecideExtension(self, request: pb.DecideExtensionRequest, context: Context) -> pb.DecideExtensionResponse:
+        """What the head decided."""
+        await self._dealings.decide_extension(
+            request.request_id, request.task_id, request.officer, granted=request.granted
+        )
+        return pb.DecideExtensionResponse()
+
+
+class _OfHolder(Protocol):
+    request_id: str
+    task_id: str
+    lease_token: str
+
+
+def _held(request: _OfHolder) -> Held:
+    return Held(request.request_id, request.task_id, request.lease_token)
 
 
 def from_struct(struct: Struct) -> dict[str, Any]:
@@ -128,6 +185,21 @@ def _task_to_wire(task: TaskRow) -> gateway_pb2.Task:
         title_zh=task.title.zh,
         title_en=task.title.en,
     )
+
+
+def _waiting_to_wire(task: TaskRow) -> pb.WaitingTask:
+    assert task.created is not None
+    waiting = pb.WaitingTask(
+        task_id=task.task_id,
+        case_id=task.case_id,
+        step_id=task.step_id,
+        matter=task.matter,
+        operation=task.operation,
+        create_time=_stamp(task.created),
+    )
+    if task.lease_until is not None:
+        waiting.lease_expire_time.CopyFrom(_stamp(task.lease_until))
+    return waiting
 
 
 def _stamp(moment: datetime) -> Timestamp:

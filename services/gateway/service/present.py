@@ -14,8 +14,13 @@ from services.gateway.domain.history import (
     CaseOutcome,
     CaseSubmitted,
     ClockEvent,
+    CorrectionRequested,
     DefinitionMoved,
     Event,
+    ExpertAnswered,
+    ExpertAsked,
+    ExtensionDecided,
+    ExtensionRequested,
     Outcome,
     OutputConfirmed,
     OutputProposed,
@@ -216,6 +221,24 @@ def _words(event: Event) -> tuple[str, str, str]:  # noqa: C901, PLR0911, PLR091
                 "办件已改按新版办事流程办理",
                 "The case goes on under a newer version of its matter",
             )
+        case CorrectionRequested():
+            return "correction_requested", "请您补正材料", "corrections are asked of you"
+        case ExtensionRequested():
+            return "extension_requested", "申请延长办理期限", "more time was asked for"
+        case ExtensionDecided(granted=True):
+            return "extension_granted", "已批准延长办理期限", "more time was granted"
+        case ExtensionDecided():
+            return "extension_refused", "未批准延长办理期限", "no more time was granted"
+        case ExpertAsked(basis=""):
+            return "expert_asked", "已征求专家意见", "an expert was asked"
+        case ExpertAsked():
+            zh, en = (
+                "已送专家评审，评审时间不计入办理期限",
+                "an expert was asked; the time of the review does not count",
+            )
+            return "expert_asked", zh, en
+        case ExpertAnswered():
+            return "expert_answered", "专家已出具意见", "the expert has answered"
         case ValueCorrected():
             return "value_corrected", "办件使用过的一项数据已被更正", "A value that was used has been corrected"
         case CaseEnded(outcome=CaseOutcome.COMPLETED):

@@ -10,6 +10,7 @@ from services.gateway.domain.advance import Answer, awaits, react_to_answer
 from services.gateway.domain.definition import TaskStep, canonical_json
 from services.gateway.domain.form import check_output
 from services.gateway.domain.history import Event, Outcome
+from services.gateway.domain.inbox import TO_PROGRAM
 from services.gateway.domain.plan import Plan
 from services.gateway.domain.refusals import LeaseLost, TaskNotFound, TaskNotOpen
 from services.gateway.service.bell import tasks_key
@@ -71,8 +72,8 @@ class TaskDesk:
     async def renew(self, task_id: str, lease_token: str) -> datetime:
         """Lengthen a lease. Raises LeaseLost, TaskNotOpen, TaskNotFound."""
         async with self._engine.store.transaction() as tx:
-            task = _own(await tx.task(task_id, lock=True))
-            _must_hold(task, lease_token)
+            task = own(await tx.task(task_id, lock=True))
+            must_hold(task, lease_token)
             until = self._engine.clock() + self._lease
             await tx.renew_lease(task_id, until)
         return until
@@ -85,9 +86,9 @@ class TaskDesk:
         digest = self._engine.store.digest(canonical_json({"output": dict(command.output)}))
 
         async def work(turn: Turn) -> str:
-            task = _own(await turn.tx.task(command.task_id))
+            task = own(await turn.tx.task(command.task_id))
             if not _repeated(task, command.request_id, digest):
-                _must_hold(task, command.lease_token)
+                must_hold(task, command.lease_token)
                 answer = Answer(task.step_id, task.attempt, Outcome.DONE, output=dict(command.output))
                 proof = command.request_id, digest
                 await answered(turn, task, answer, TaskState.DONE, proof, now=self._engine.clock())
@@ -101,9 +102,9 @@ class TaskDesk:
         digest = self._engine.store.digest(canonical_json(words))
 
         async def work(turn: Turn) -> str:
-            task = _own(await turn.tx.task(command.task_id))
+            task = own(await turn.tx.task(command.task_id))
             if not _repeated(task, command.request_id, digest):
-                _must_hold(task, command.lease_token)
+                must_hold(task, command.lease_token)
                 answer = Answer(task.step_id, task.attempt, Outcome.REFUSED, command.reason, message=command.message)
                 proof = command.request_id, digest
                 await answered(turn, task, answer, TaskState.REFUSED, proof, now=self._engine.clock())
@@ -159,10 +160,11 @@ def reactions(plan: Plan, file: CaseFile, answer: Answer, now: datetime, *, done
     return react_to_answer(plan, file.case_id, file.state, answer, now)
 
 
-def _own(task: TaskRow | None) -> TaskRow:
+def own(task: TaskRow | None) -> TaskRow:
+    """The task, where it waits for the calling agency's system. Raises TaskNotFound, RightMissing."""
     caller = current_caller()
     caller.must(RIGHT)
-    if task is None or task.agency != caller.agency:
+    if task is None or task.agency != caller.agency or task.queue != TO_PROGRAM:
         raise TaskNotFound("There is no such task.")
     return task
 
@@ -175,7 +177,7 @@ def _repeated(task: TaskRow, request_id: str, digest: str) -> bool:
     return True
 
 
-def _must_hold(task: TaskRow, lease_token: str) -> None:
+def must_hold(task: TaskRow, lease_token: str) -> None:
     """A lease that ran out still counts as long as nobody else has taken the task."""
     if task.state not in {TaskState.OPEN, TaskState.LEASED}:
         raise TaskNotOpen("The task is answered, or its case no longer asks for it.")

@@ -37,6 +37,18 @@ class InboxRows(Tx):
         )
         return (await self.connection.execute(passed)).rowcount == 1
 
+    async def lease_task(self, task_id: str, holder: str, token: str, until: datetime | None) -> None:
+        """Into the hands of a system, or with an empty token in nobody's."""
+        state = TaskState.LEASED if token else TaskState.OPEN
+        leased = {"holder": holder, "lease_token": token, "lease_until": until, "state": state.value}
+        changed = update(tasks).where(tasks.c.task_id == task_id, tasks.c.state.in_(LIVE))
+        await self.connection.execute(changed.values(**leased, version=tasks.c.version + 1))
+
+    async def holder_of(self, task_id: str) -> str:
+        """Whom a system's lease is for."""
+        asked = select(tasks.c.holder).where(tasks.c.task_id == task_id)
+        return str((await self.connection.execute(asked)).scalar_one())
+
     async def log_task(self, task_id: str, entry: LogEntry) -> None:
         """The next entry of the task."""
         last = select(func.coalesce(func.max(task_logs.c.seq), 0)).where(task_logs.c.task_id == task_id)
@@ -109,6 +121,15 @@ class InboxReads(Store[Any]):
         return [
             ListedTask(task_row(self.keyring, row, opened=False), row.receipt, (row.due, row.task_id)) for row in rows
         ]
+
+    async def waiting_tasks(self, agency: str, limit: int, after: tuple[datetime, str] | None) -> Sequence[TaskRow]:
+        """Oldest first, those that somebody holds as well. Inputs stay sealed: whoever leases one reads it."""
+        asked = select(tasks).where(tasks.c.agency == agency, tasks.c.queue == TO_PROGRAM, tasks.c.state.in_(LIVE))
+        if after is not None:
+            asked = asked.where(tuple_(tasks.c.created, tasks.c.task_id) > tuple_(*after))
+        async with self.reading() as connection:
+            rows = (await connection.execute(asked.order_by(tasks.c.created, tasks.c.task_id).limit(limit))).all()
+        return [task_row(self.keyring, row, opened=False) for row in rows]
 
     async def counts_in(self, scope: Scope, now: datetime) -> Sequence[QueueCount]:
         """Live tasks by queue."""

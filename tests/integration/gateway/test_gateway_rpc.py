@@ -88,7 +88,7 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
     server.add(
         [
             (add_StepServiceServicer_to_server, StepRpc(world.steps)),
-            (add_TaskServiceServicer_to_server, TaskRpc(world.tasks)),
+            (add_TaskServiceServicer_to_server, TaskRpc(world.tasks, world.dealings)),
         ]
     )
     await server.start()

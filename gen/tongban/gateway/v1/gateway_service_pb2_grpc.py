@@ -131,6 +131,41 @@ class TaskServiceStub:
                 request_serializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RefuseTaskRequest.SerializeToString,
                 response_deserializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RefuseTaskResponse.FromString,
                 _registered_method=True)
+        self.ListTasks = channel.unary_unary(
+                '/tongban.gateway.v1.TaskService/ListTasks',
+                request_serializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.ListTasksRequest.SerializeToString,
+                response_deserializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.ListTasksResponse.FromString,
+                _registered_method=True)
+        self.LeaseTask = channel.unary_unary(
+                '/tongban.gateway.v1.TaskService/LeaseTask',
+                request_serializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.LeaseTaskRequest.SerializeToString,
+                response_deserializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.LeaseTaskResponse.FromString,
+                _registered_method=True)
+        self.ReleaseTask = channel.unary_unary(
+                '/tongban.gateway.v1.TaskService/ReleaseTask',
+                request_serializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.ReleaseTaskRequest.SerializeToString,
+                response_deserializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.ReleaseTaskResponse.FromString,
+                _registered_method=True)
+        self.NoteTask = channel.unary_unary(
+                '/tongban.gateway.v1.TaskService/NoteTask',
+                request_serializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.NoteTaskRequest.SerializeToString,
+                response_deserializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.NoteTaskResponse.FromString,
+                _registered_method=True)
+        self.RequestCorrection = channel.unary_unary(
+                '/tongban.gateway.v1.TaskService/RequestCorrection',
+                request_serializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RequestCorrectionRequest.SerializeToString,
+                response_deserializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RequestCorrectionResponse.FromString,
+                _registered_method=True)
+        self.RequestExtension = channel.unary_unary(
+                '/tongban.gateway.v1.TaskService/RequestExtension',
+                request_serializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RequestExtensionRequest.SerializeToString,
+                response_deserializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RequestExtensionResponse.FromString,
+                _registered_method=True)
+        self.DecideExtension = channel.unary_unary(
+                '/tongban.gateway.v1.TaskService/DecideExtension',
+                request_serializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.DecideExtensionRequest.SerializeToString,
+                response_deserializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.DecideExtensionResponse.FromString,
+                _registered_method=True)
 
 
 class TaskServiceServicer:
@@ -165,6 +200,55 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListTasks(self, request, context):
+        """Lists tasks of the calling agency that wait for its system, oldest first, without inputs: for agencies that hold no stream open.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LeaseTask(self, request, context):
+        """Leases one listed task. ABORTED with LEASE_LOST where somebody holds it; FAILED_PRECONDITION with TASK_NOT_OPEN where it has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseTask(self, request, context):
+        """Gives a lease back: the task comes again at once. ABORTED with LEASE_LOST where somebody else holds it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def NoteTask(self, request, context):
+        """Writes a note of progress beside a task; only the agency reads it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestCorrection(self, request, context):
+        """Asks the applicant for corrections, for all of them at once; a second time is FAILED_PRECONDITION with CORRECTION_REPEATED. The task stays with the holder.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestExtension(self, request, context):
+        """Asks the head of the agency for more time, with a reason that the applicant reads.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DecideExtension(self, request, context):
+        """Tells what the head decided; PERMISSION_DENIED with FOUR_EYES where it is the one who asked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TaskServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -187,6 +271,41 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.RefuseTask,
                     request_deserializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RefuseTaskRequest.FromString,
                     response_serializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RefuseTaskResponse.SerializeToString,
+            ),
+            'ListTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTasks,
+                    request_deserializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.ListTasksRequest.FromString,
+                    response_serializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.ListTasksResponse.SerializeToString,
+            ),
+            'LeaseTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.LeaseTask,
+                    request_deserializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.LeaseTaskRequest.FromString,
+                    response_serializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.LeaseTaskResponse.SerializeToString,
+            ),
+            'ReleaseTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseTask,
+                    request_deserializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.ReleaseTaskRequest.FromString,
+                    response_serializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.ReleaseTaskResponse.SerializeToString,
+            ),
+            'NoteTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.NoteTask,
+                    request_deserializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.NoteTaskRequest.FromString,
+                    response_serializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.NoteTaskResponse.SerializeToString,
+            ),
+            'RequestCorrection': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestCorrection,
+                    request_deserializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RequestCorrectionRequest.FromString,
+                    response_serializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RequestCorrectionResponse.SerializeToString,
+            ),
+            'RequestExtension': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestExtension,
+                    request_deserializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RequestExtensionRequest.FromString,
+                    response_serializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RequestExtensionResponse.SerializeToString,
+            ),
+            'DecideExtension': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideExtension,
+                    request_deserializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.DecideExtensionRequest.FromString,
+                    response_serializer=tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.DecideExtensionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -298,6 +417,195 @@ class TaskService:
             '/tongban.gateway.v1.TaskService/RefuseTask',
             tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RefuseTaskRequest.SerializeToString,
             tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RefuseTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.gateway.v1.TaskService/ListTasks',
+            tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.ListTasksRequest.SerializeToString,
+            tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.ListTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LeaseTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.gateway.v1.TaskService/LeaseTask',
+            tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.LeaseTaskRequest.SerializeToString,
+            tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.LeaseTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.gateway.v1.TaskService/ReleaseTask',
+            tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.ReleaseTaskRequest.SerializeToString,
+            tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.ReleaseTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def NoteTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.gateway.v1.TaskService/NoteTask',
+            tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.NoteTaskRequest.SerializeToString,
+            tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.NoteTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestCorrection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.gateway.v1.TaskService/RequestCorrection',
+            tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RequestCorrectionRequest.SerializeToString,
+            tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RequestCorrectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestExtension(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.gateway.v1.TaskService/RequestExtension',
+            tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RequestExtensionRequest.SerializeToString,
+            tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.RequestExtensionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideExtension(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.gateway.v1.TaskService/DecideExtension',
+            tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.DecideExtensionRequest.SerializeToString,
+            tongban_dot_gateway_dot_v1_dot_gateway__service__pb2.DecideExtensionResponse.FromString,
             options,
             channel_credentials,
             insecure,

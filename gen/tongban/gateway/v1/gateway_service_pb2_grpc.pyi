@@ -72,6 +72,20 @@ class TaskServiceStub:
     """Completes a task. The same `request_id` again gives the same answer; ABORTED with LEASE_LOST where somebody else holds it."""
     RefuseTask: _grpc.UnaryUnaryMultiCallable[_gateway_service_pb2.RefuseTaskRequest, _gateway_service_pb2.RefuseTaskResponse]
     """Refuses a task with a reason that the resident reads."""
+    ListTasks: _grpc.UnaryUnaryMultiCallable[_gateway_service_pb2.ListTasksRequest, _gateway_service_pb2.ListTasksResponse]
+    """Lists tasks of the calling agency that wait for its system, oldest first, without inputs: for agencies that hold no stream open."""
+    LeaseTask: _grpc.UnaryUnaryMultiCallable[_gateway_service_pb2.LeaseTaskRequest, _gateway_service_pb2.LeaseTaskResponse]
+    """Leases one listed task. ABORTED with LEASE_LOST where somebody holds it; FAILED_PRECONDITION with TASK_NOT_OPEN where it has ended."""
+    ReleaseTask: _grpc.UnaryUnaryMultiCallable[_gateway_service_pb2.ReleaseTaskRequest, _gateway_service_pb2.ReleaseTaskResponse]
+    """Gives a lease back: the task comes again at once. ABORTED with LEASE_LOST where somebody else holds it."""
+    NoteTask: _grpc.UnaryUnaryMultiCallable[_gateway_service_pb2.NoteTaskRequest, _gateway_service_pb2.NoteTaskResponse]
+    """Writes a note of progress beside a task; only the agency reads it."""
+    RequestCorrection: _grpc.UnaryUnaryMultiCallable[_gateway_service_pb2.RequestCorrectionRequest, _gateway_service_pb2.RequestCorrectionResponse]
+    """Asks the applicant for corrections, for all of them at once; a second time is FAILED_PRECONDITION with CORRECTION_REPEATED. The task stays with the holder."""
+    RequestExtension: _grpc.UnaryUnaryMultiCallable[_gateway_service_pb2.RequestExtensionRequest, _gateway_service_pb2.RequestExtensionResponse]
+    """Asks the head of the agency for more time, with a reason that the applicant reads."""
+    DecideExtension: _grpc.UnaryUnaryMultiCallable[_gateway_service_pb2.DecideExtensionRequest, _gateway_service_pb2.DecideExtensionResponse]
+    """Tells what the head decided; PERMISSION_DENIED with FOUR_EYES where it is the one who asked."""
 
 @_typing.type_check_only
 class TaskServiceAsyncStub(TaskServiceStub):
@@ -86,6 +100,20 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """Completes a task. The same `request_id` again gives the same answer; ABORTED with LEASE_LOST where somebody else holds it."""
     RefuseTask: _aio.UnaryUnaryMultiCallable[_gateway_service_pb2.RefuseTaskRequest, _gateway_service_pb2.RefuseTaskResponse]  # type: ignore[assignment]
     """Refuses a task with a reason that the resident reads."""
+    ListTasks: _aio.UnaryUnaryMultiCallable[_gateway_service_pb2.ListTasksRequest, _gateway_service_pb2.ListTasksResponse]  # type: ignore[assignment]
+    """Lists tasks of the calling agency that wait for its system, oldest first, without inputs: for agencies that hold no stream open."""
+    LeaseTask: _aio.UnaryUnaryMultiCallable[_gateway_service_pb2.LeaseTaskRequest, _gateway_service_pb2.LeaseTaskResponse]  # type: ignore[assignment]
+    """Leases one listed task. ABORTED with LEASE_LOST where somebody holds it; FAILED_PRECONDITION with TASK_NOT_OPEN where it has ended."""
+    ReleaseTask: _aio.UnaryUnaryMultiCallable[_gateway_service_pb2.ReleaseTaskRequest, _gateway_service_pb2.ReleaseTaskResponse]  # type: ignore[assignment]
+    """Gives a lease back: the task comes again at once. ABORTED with LEASE_LOST where somebody else holds it."""
+    NoteTask: _aio.UnaryUnaryMultiCallable[_gateway_service_pb2.NoteTaskRequest, _gateway_service_pb2.NoteTaskResponse]  # type: ignore[assignment]
+    """Writes a note of progress beside a task; only the agency reads it."""
+    RequestCorrection: _aio.UnaryUnaryMultiCallable[_gateway_service_pb2.RequestCorrectionRequest, _gateway_service_pb2.RequestCorrectionResponse]  # type: ignore[assignment]
+    """Asks the applicant for corrections, for all of them at once; a second time is FAILED_PRECONDITION with CORRECTION_REPEATED. The task stays with the holder."""
+    RequestExtension: _aio.UnaryUnaryMultiCallable[_gateway_service_pb2.RequestExtensionRequest, _gateway_service_pb2.RequestExtensionResponse]  # type: ignore[assignment]
+    """Asks the head of the agency for more time, with a reason that the applicant reads."""
+    DecideExtension: _aio.UnaryUnaryMultiCallable[_gateway_service_pb2.DecideExtensionRequest, _gateway_service_pb2.DecideExtensionResponse]  # type: ignore[assignment]
+    """Tells what the head decided; PERMISSION_DENIED with FOUR_EYES where it is the one who asked."""
 
 class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
     """For departments: their parts of cases, by lease."""
@@ -121,5 +149,61 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_gateway_service_pb2.RefuseTaskResponse, _abc.Awaitable[_gateway_service_pb2.RefuseTaskResponse]]:
         """Refuses a task with a reason that the resident reads."""
+
+    @_abc_1.abstractmethod
+    def ListTasks(
+        self,
+        request: _gateway_service_pb2.ListTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_service_pb2.ListTasksResponse, _abc.Awaitable[_gateway_service_pb2.ListTasksResponse]]:
+        """Lists tasks of the calling agency that wait for its system, oldest first, without inputs: for agencies that hold no stream open."""
+
+    @_abc_1.abstractmethod
+    def LeaseTask(
+        self,
+        request: _gateway_service_pb2.LeaseTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_service_pb2.LeaseTaskResponse, _abc.Awaitable[_gateway_service_pb2.LeaseTaskResponse]]:
+        """Leases one listed task. ABORTED with LEASE_LOST where somebody holds it; FAILED_PRECONDITION with TASK_NOT_OPEN where it has ended."""
+
+    @_abc_1.abstractmethod
+    def ReleaseTask(
+        self,
+        request: _gateway_service_pb2.ReleaseTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_service_pb2.ReleaseTaskResponse, _abc.Awaitable[_gateway_service_pb2.ReleaseTaskResponse]]:
+        """Gives a lease back: the task comes again at once. ABORTED with LEASE_LOST where somebody else holds it."""
+
+    @_abc_1.abstractmethod
+    def NoteTask(
+        self,
+        request: _gateway_service_pb2.NoteTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_service_pb2.NoteTaskResponse, _abc.Awaitable[_gateway_service_pb2.NoteTaskResponse]]:
+        """Writes a note of progress beside a task; only the agency reads it."""
+
+    @_abc_1.abstractmethod
+    def RequestCorrection(
+        self,
+        request: _gateway_service_pb2.RequestCorrectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_service_pb2.RequestCorrectionResponse, _abc.Awaitable[_gateway_service_pb2.RequestCorrectionResponse]]:
+        """Asks the applicant for corrections, for all of them at once; a second time is FAILED_PRECONDITION with CORRECTION_REPEATED. The task stays with the holder."""
+
+    @_abc_1.abstractmethod
+    def RequestExtension(
+        self,
+        request: _gateway_service_pb2.RequestExtensionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_service_pb2.RequestExtensionResponse, _abc.Awaitable[_gateway_service_pb2.RequestExtensionResponse]]:
+        """Asks the head of the agency for more time, with a reason that the applicant reads."""
+
+    @_abc_1.abstractmethod
+    def DecideExtension(
+        self,
+        request: _gateway_service_pb2.DecideExtensionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_service_pb2.DecideExtensionResponse, _abc.Awaitable[_gateway_service_pb2.DecideExtensionResponse]]:
+        """Tells what the head decided; PERMISSION_DENIED with FOUR_EYES where it is the one who asked."""
 
 def add_TaskServiceServicer_to_server(servicer: TaskServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

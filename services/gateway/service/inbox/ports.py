@@ -96,6 +96,12 @@ class InboxTx(Protocol):
     async def pass_task(self, before: TaskRow, clerk_id: str, since: datetime | None) -> bool:
         """Into a clerk's hands, or nobody's; False where it has changed since `before`, or ended."""
 
+    async def lease_task(self, task_id: str, holder: str, token: str, until: datetime | None) -> None:
+        """Into the hands of a system, or with an empty token in nobody's; the task must be locked."""
+
+    async def holder_of(self, task_id: str) -> str:
+        """Whom a system's lease is for: a stream, or the request that took it."""
+
     async def log_task(self, task_id: str, entry: LogEntry) -> None:
         """Write down what happened; the task must be locked, or changed in this transaction."""
 
@@ -128,6 +134,9 @@ class InboxStore(Protocol):
         self, scope: Scope, narrow: TaskFilter, limit: int, after: tuple[datetime, str] | None
     ) -> Sequence[ListedTask]:
         """Tasks by due date, those without one last; without inputs."""
+
+    async def waiting_tasks(self, agency: str, limit: int, after: tuple[datetime, str] | None) -> Sequence[TaskRow]:
+        """Tasks that wait for the agency's system, oldest first; without inputs."""
 
     async def counts_in(self, scope: Scope, now: datetime) -> Sequence[QueueCount]:
         """Live tasks by queue."""

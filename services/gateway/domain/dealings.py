@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an agency and the applicant have to do with each other while a task is open: corrections, more time, experts.
+
+Nothing of it ends a step: the task stays with whoever has it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from services.gateway.domain.facts import CorrectionRequestedFact, ExtensionDecidedFact, ExtensionRequestedFact
+from services.gateway.domain.history import (
+    CorrectionItem,
+    CorrectionRequested,
+    DealingEvent,
+    ExpertAnswered,
+    ExpertAsked,
+    ExtensionDecided,
+    ExtensionRequested,
+)
+from services.gateway.domain.plan import Plan
+from services.gateway.domain.refusals import (
+    CorrectionInvalid,
+    CorrectionRepeated,
+    ExtensionNotAsked,
+    ExtensionRepeated,
+    FourEyes,
+    OpinionNotAsked,
+)
+from services.kit.errors import Violation
+from services.kit.text import Text
+
+EXTENSION_DAYS_MAX = 60
+"""Working days. What a matter's law allows is for its clock; this only bounds the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """More time that was asked for."""
+
+    by: str
+    working_days: int
+    granted: bool | None = None
+    """None until it is decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What an expert was asked."""
+
+    step_id: str
+    expert: str
+    answered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dealings:
+    """Everything of this kind in one case."""
+
+    corrections: Mapping[str, tuple[CorrectionItem, ...]] = field(default_factory=dict)
+    """By step; each may ask once."""
+    extensions: Mapping[str, Extension] = field(default_factory=dict)
+    """By step, the last one."""
+    opinions: Mapping[str, Opinion] = field(default_factory=dict)
+    """By id."""
+
+
+def after(dealings: Dealings, event: DealingEvent) -> Dealings:
+    """The fold."""
+    match event:
+        case CorrectionRequested():
+            return replace(dealings, corrections={**dealings.corrections, event.step_id: event.items})
+        case ExtensionRequested():
+            asked = Extension(event.by, event.working_days)
+            return replace(dealings, extensions={**dealings.extensions, event.step_id: asked})
+        case ExtensionDecided():
+            decided = replace(dealings.extensions[event.step_id], granted=event.granted)
+            return replace(dealings, extensions={**dealings.extensions, event.step_id: decided})
+        case ExpertAsked():
+            asked_of = Opinion(event.step_id, event.expert)
+            return replace(dealings, opinions={**dealings.opinions, event.opinion_id: asked_of})
+        case ExpertAnswered():
+            given = replace(dealings.opinions[event.opinion_id], answered=True)
+            return replace(dealings, opinions={**dealings.opinions, event.opinion_id: given})
+
+
+def fact_of(
+    case_id: str, event: CorrectionRequested | ExtensionRequested | ExtensionDecided
+) -> CorrectionRequestedFact | ExtensionRequestedFact | ExtensionDecidedFact:
+    """What others are told of it."""
+    match event:
+        case CorrectionRequested():
+            return CorrectionRequestedFact(case_id, event.step_id, tuple(item.name for item in event.items))
+        case ExtensionRequested():
+            return ExtensionRequestedFact(case_id, event.step_id, event.working_days)
+        case ExtensionDecided():
+            return ExtensionDecidedFact(case_id, event.step_id, event.working_days, event.granted)
+
+
+def ask_correction(
+    plan: Plan, dealings: Dealings, step_id: str, items: Sequence[CorrectionItem], by: str, *, now: datetime
+) -> CorrectionRequested:
+    """Ask the applicant for everything that is to be corrected, at once and once (administrative license law, art. 32).
+
+    Raises:
+        CorrectionRepeated: this step has asked before.
+        CorrectionInvalid: an item that the form does not ask for, or one that is named twice.
+    """
+    if step_id in dealings.corrections:
+        raise CorrectionRepeated("Everything that is to be corrected is asked for at once; this was done.")
+    known = {one.name for one in plan.matter.form}
+    names = [item.name for item in items]
+    violations = [
+        Violation(f"items.{at}.name", "The form does not ask for it." if name not in known else "Is named twice.")
+        for at, name in enumerate(names)
+        if name not in known or name in names[:at]
+    ]
+    if violations:
+        raise CorrectionInvalid("Some items can't be corrected.", violations=violations)
+    return CorrectionRequested(now, step_id, tuple(items), by)
+
+
+def ask_extension(
+    dealings: Dealings, step_id: str, working_days: int, reason: Text, by: str, *, now: datetime
+) -> ExtensionRequested:
+    """Ask the head of the agency for more time, once (administrative license law, art. 42).
+
+    Raises:
+        ExtensionRepeated: one is being decided, or was granted.
+    """
+    last = dealings.extensions.get(step_id)
+    if last is not None and last.granted is not False:
+        raise ExtensionRepeated("More time was asked for; it is being decided, or was granted.")
+    return ExtensionRequested(now, step_id, working_days, reason, by)
+
+
+def decide_extension(dealings: Dealings, step_id: str, by: str, *, granted: bool, now: datetime) -> ExtensionDecided:
+    """Grant more time or not.
+
+    Raises:
+        ExtensionNotAsked: there is nothing to decide.
+        FourEyes: who asked can't grant it.
+    """
+    last = dealings.extensions.get(step_id)
+    if last is None or last.granted is not None:
+        raise ExtensionNotAsked("Nobody has asked for more time, or it is decided.")
+    if last.by == by:
+        raise FourEyes("Whoever asked for more time can't decide on it.")
+    return ExtensionDecided(now, step_id, granted, last.working_days, by)
+
+
+def give_opinion(dealings: Dealings, step_id: str, opinion_id: str, by: str, *, now: datetime) -> ExpertAnswered:
+    """The expert has answered.
+
+    Raises:
+        OpinionNotAsked: not of this expert, or they have answered.
+    """
+    asked = dealings.opinions.get(opinion_id)
+    if asked is None or asked.step_id != step_id or asked.expert != by or asked.answered:
+        raise OpinionNotAsked("You were not asked for this opinion, or you have given it.")
+    return ExpertAnswered(now, step_id, opinion_id, by)
