@@ -23,7 +23,8 @@ from services.gateway.domain.refusals import (
     TaskNotOpen,
 )
 from services.gateway.events import to_wire
-from services.gateway.rpc import Context, TaskRpc
+from services.gateway.rpc import TaskRpc
+from services.gateway.rpc.gateway import Context
 from services.gateway.service import CaseStatus, CaseView, CreateCase, SubmitCase
 from services.gateway.service.dealing import Held
 from services.gateway.service.ports import TaskRow
