@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Histories, read once: a state that is known is only taken further."""
+"""Histories, read once: a state that is known is only taken further, and a long one from its last snapshot."""
 
 from collections import OrderedDict
 from typing import Any
@@ -10,13 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.gateway.domain.case import CaseState, fold
 from services.gateway.service.ports import CaseFile
 from services.gateway.store.rows import event_of
-from services.gateway.store.tables import cases, events
+from services.gateway.store.snapshots import EVERY, SHAPE, state_of
+from services.gateway.store.tables import cases, events, snapshots
 from services.kit.crypto import Keyring
 
 _KEPT_MAX = 1000
 # Built once: to build a statement costs as much as to run it.
 _CASE = select(cases.c.version, cases.c.traceparent).where(cases.c.case_id == bindparam("of_case"))
 _CASE_LOCKED = _CASE.with_for_update()
+_SNAPSHOT = select(snapshots).where(snapshots.c.case_id == bindparam("of_case"))
 _EVENTS = (
     select(events)
     .where(
@@ -41,7 +43,7 @@ class Files:
             return None
         known = self._states.get(case_id)
         if known is None or known.version > row.version:
-            known = CaseState()
+            known = await self._snapshot(connection, case_id, row.version)
         if known.version < row.version:
             rows = await self._rows(connection, case_id, known.version, row.version)
             if not rows:  # A draft that was deleted between the two looks.
@@ -62,6 +64,15 @@ class Files:
     def forget(self, case_id: str) -> None:
         """Let go of a state."""
         self._states.pop(case_id, None)
+
+    async def _snapshot(self, connection: AsyncConnection, case_id: str, version: int) -> CaseState:
+        """The state to go on from: of the last snapshot, or nothing."""
+        if version < EVERY:
+            return CaseState()
+        row = (await connection.execute(_SNAPSHOT, {"of_case": case_id})).one_or_none()
+        if row is None or row.shape != SHAPE or row.version > version:
+            return CaseState()
+        return state_of(self._keyring, row)
 
     async def _rows(self, connection: AsyncConnection, case_id: str, after: int, last: int) -> list[Row[Any]]:
         return list((await connection.execute(_EVENTS, {"of_case": case_id, "after": after, "last": last})).all())

@@ -52,6 +52,15 @@ events = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
+snapshots = Table(
+    "case_snapshot",
+    metadata,
+    Column("case_id", String(36), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("shape", String(64), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
 tasks = Table(
     "task",
     metadata,

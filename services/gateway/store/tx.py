@@ -21,6 +21,7 @@ from services.gateway.store.clocks import ClockRows
 from services.gateway.store.files import Files
 from services.gateway.store.inbox import InboxRows
 from services.gateway.store.rows import NEVER, case_columns, event_row, seal, task_row
+from services.gateway.store.snapshots import is_due, snapshot_row
 from services.gateway.store.standing import standing_of
 from services.gateway.store.tables import (
     cases,
@@ -30,6 +31,7 @@ from services.gateway.store.tables import (
     idempotency,
     notices,
     serials,
+    snapshots,
     tasks,
     timers,
 )
@@ -125,7 +127,7 @@ class SqlGatewayTx(ClockRows, InboxRows, WebhookRows, Tx):
 
     async def delete_draft(self, file: CaseFile) -> None:
         """Row, events and timer; a draft has no tasks and no notices."""
-        for table in (events, timers, cases):
+        for table in (events, snapshots, timers, cases):
             await self.connection.execute(delete(table).where(table.c.case_id == file.case_id))
         await self.connection.execute(CLOSE_DRAFT, {"of_applicant": file.state.applicant_id})
 
@@ -136,8 +138,16 @@ class SqlGatewayTx(ClockRows, InboxRows, WebhookRows, Tx):
         """
         await self._write(before, events)
         await self.connection.execute(MOVE_CASE, {"of_case": before.case_id, **case_columns(after)})
+        if is_due(before.state, after.state):
+            await self._keep_snapshot(after)
         if before.state.submitted is None and after.state.submitted is not None:
             await self.connection.execute(CLOSE_DRAFT, {"of_applicant": after.state.applicant_id})
+
+    async def _keep_snapshot(self, file: CaseFile) -> None:
+        row = snapshot_row(self.store.keyring, file.case_id, file.state)
+        statement = self.insert(snapshots).values(row)
+        anew = {name: statement.excluded[name] for name in ("version", "shape", "body")}
+        await self.connection.execute(statement.on_conflict_do_update(index_elements=["case_id"], set_=anew))
 
     async def standing(self, applicant_id: str, matter: str, since: datetime) -> Standing:
         """What the applicant has now."""

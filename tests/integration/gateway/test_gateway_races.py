@@ -28,6 +28,7 @@ from services.gateway.store import SqlGatewayStore
 from services.kit.caller import acting_as
 from services.kit.errors import Refusal
 from services.kit.telemetry import SpanKind
+from tests.support.eventually import eventually
 from tests.support.gateway_matters import field, plan_of, step, workflows_of
 from tests.support.gateway_world import BOUNDS, CLINIC, RESIDENT, MovingClock, World
 from tests.support.probe import resources
@@ -288,3 +289,44 @@ async def test_what_people_answer_stands_nowhere_in_clear(twins: Twins, database
     for secret in (NAME, NAME.encode("unicode_escape").decode()):
         assert secret not in written
         assert secret.encode() not in raw
+
+
+OTHER = plan_of(step("ask", "verify"), code="other")
+OUTER = plan_of(step("part", "sub_case"), step("later", "wait", duration="P1D"), code="outer")
+
+
+async def test_a_sub_case_is_opened_and_its_end_heard_once_however_many_processes_look(twins: Twins) -> None:
+    worlds = [World(world.store, workflows_of(OTHER, OUTER), twins.clock) for world in twins.both]
+    with acting_as(RESIDENT):
+        draft = await worlds[0].service.create_case(CreateCase("outer", {}))
+        case = await worlds[1].service.submit_case(SubmitCase(draft.id))
+    for _ in range(3):
+        await asyncio.gather(*(world.timers.fire() for world in worlds * 4))
+    with acting_as(RESIDENT):
+        rows = (await worlds[1].service.cases()).rows
+    assert len(rows) == 2
+    (part,) = [row for row in rows if row.id != case.id]
+    told = ToldAnswer("identity", part.id, "ask", 1, Outcome.DONE, output={"result": "match"})
+    await asyncio.gather(*(world.steps.answered(told, delivery_id="d") for world in worlds * 2))
+    await asyncio.gather(*(world.timers.fire() for world in worlds * 4))
+    twins.clock.forward(days=1)
+    assert sum(await asyncio.gather(*(world.timers.fire() for world in worlds * 4))) == 1
+    now = await seen(worlds[0], case)
+    assert now.status is CaseStatus.COMPLETED
+    with acting_as(RESIDENT):
+        kinds = [entry.kind for entry in await worlds[0].service.timeline(case.id)]
+    assert kinds.count("sub_case_opened") == 1
+    assert kinds.count("step_done") == 2
+
+
+async def test_what_a_process_leaves_behind_another_one_takes_over_within_ten_seconds(twins: Twins) -> None:
+    loops = [asyncio.create_task(world.timers.run()) for world in twins.both]
+    case = await submitted(twins.one)
+    loops[0].cancel()
+    twins.clock.forward(hours=1)
+
+    async def parked() -> bool:
+        return (await seen(twins.two, case)).status is CaseStatus.PARKED
+
+    await eventually(parked, seconds=10)
+    loops[1].cancel()
