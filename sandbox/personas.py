@@ -19,6 +19,7 @@ OPERATOR_RIGHTS = (
     "exchange.grants",
     "exchange.read",
     "gateway.cases",
+    "gateway.clocks",
     "gateway.webhooks",
     "identity.agencies",
     "identity.personas",

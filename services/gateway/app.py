@@ -9,6 +9,7 @@ from datetime import timedelta
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from tongban.gateway.v1 import gateway_events_pb2
+from tongban.gateway.v1.clocks_service_pb2_grpc import add_ClockServiceServicer_to_server
 from tongban.gateway.v1.engine_service_pb2_grpc import (
     add_OperatorServiceServicer_to_server,
     add_SignalServiceServicer_to_server,
@@ -36,9 +37,10 @@ from services.gateway.domain.bounds import Bounds
 from services.gateway.events import OWNERS, GatewayEvents, to_wire
 from services.gateway.rest.app import build_app
 from services.gateway.rest.limits import Buckets, Limits
-from services.gateway.rpc import OperatorRpc, SignalRpc, StepRpc, TaskRpc
+from services.gateway.rpc import ClockRpc, OperatorRpc, SignalRpc, StepRpc, TaskRpc
 from services.gateway.service import GatewayService
 from services.gateway.service.bell import Bell
+from services.gateway.service.clock_desk import ClockDesk
 from services.gateway.service.corrections import RecallDesk
 from services.gateway.service.dealing import DealingDesk
 from services.gateway.service.drafts import Drafts
@@ -105,6 +107,7 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
         steps = StepDesk(engine, exchange)
         tasks = TaskDesk(engine, lease_seconds=settings.lease_seconds, poll_seconds=settings.poll_seconds)
         dealings = DealingDesk(engine, store, lease_seconds=settings.lease_seconds)
+        clocks = ClockDesk(engine)
         timers = TimerDesk(engine, poll_seconds=settings.poll_seconds)
         webhooks = WebhookDesk(
             store, clock=runtime.clock, hosts=settings.webhook_hosts, poll_seconds=settings.poll_seconds
@@ -134,13 +137,14 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
                 (add_SignalServiceServicer_to_server, SignalRpc(OutsideDesk(engine))),
                 (add_OperatorServiceServicer_to_server, OperatorRpc(OperatorDesk(engine))),
                 (add_TaskServiceServicer_to_server, TaskRpc(tasks, dealings)),
+                (add_ClockServiceServicer_to_server, ClockRpc(clocks)),
             ],
             store=store,
             routes=events.routes,
             topics=events.topics,
             hears_all={**events.wakes, AgencyChanged: runtime.rights.on_agency_changed},
             all_topics=(topic_of(gateway_events_pb2.CaseSubmitted), topic_of(AgencyChanged)),
-            background=[timers.run, webhooks.run, forget_keys],
+            background=[timers.run, clocks.run, webhooks.run, forget_keys],
             http=build_app(
                 service,
                 runtime.tokens,

@@ -92,7 +92,7 @@ def moved(deadline: Deadline, event: ClockMoved) -> Deadline:  # noqa: PLR0911 -
         case ClockMove.PAUSE if deadline.state is State.RUNNING and event.because is not None:
             return deadline.pause(event.at, event.because)
         case ClockMove.EXTEND if (
-            deadline.state is State.RUNNING and event.because is not None and _extensible(deadline)
+            deadline.state is State.RUNNING and event.because is not None and _extensible(deadline, event.amount)
         ):
             return deadline.extend(event.at, event.because, event.amount)
         case ClockMove.RESET if deadline.state in _COUNTING and event.because is not None:
@@ -104,5 +104,6 @@ def moved(deadline: Deadline, event: ClockMoved) -> Deadline:  # noqa: PLR0911 -
             return deadline
 
 
-def _extensible(deadline: Deadline) -> bool:
-    return deadline.standing.extensions < deadline.terms.extensions_max
+def _extensible(deadline: Deadline, amount: int) -> bool:
+    most, given = deadline.terms.extension, deadline.standing.extensions
+    return most is not None and given < deadline.terms.extensions_max and 1 <= amount <= most.amount

@@ -112,7 +112,7 @@ class Desk:
         terms = self._rules.terms(limit)
         started = {Bound(bound): Deadline.started(each, since) for bound, each in terms.items()}
         dates = self._rules.dates(Clock(step_id, started, Dates()))
-        self._add(ClockStarted(self.now, name, since, terms, dates, step_id))
+        self._add(ClockStarted(self.now, str(name), since, terms, dates, step_id))
 
     def move(self, move: ClockMoved) -> None:
         """Do something to a clock: first tell what has run out, then do it, then say what it comes to."""
@@ -124,7 +124,7 @@ class Desk:
         self._add(
             ClockMoved(
                 self.now,
-                move.clock,
+                str(move.clock),
                 move.move,
                 self._rules.dates(after),
                 clock.step_id,

@@ -104,6 +104,38 @@ class SignatureNotAsked(Refusal):
     code = Code.NOT_FOUND
 
 
+class ClockNotFound(Refusal):
+    """The case has no clock of this name, or it has not started."""
+
+    code = Code.NOT_FOUND
+
+
+class ClockHeldByLaw(Refusal):
+    """A rule has stopped the clock, nobody did: it runs on when the rule's time is over."""
+
+
+class ClockNotYours(Refusal):
+    """Another agency is responsible for what this clock measures."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class ClockBusy(Refusal):
+    """The clock was moved as often as one may be."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
+class ApproverNeeded(Refusal):
+    """An extension is approved by the head of the body (Administrative Licensing Law, art. 42), not by whoever asks for it."""
+
+
+class DaysInvalid(Refusal):
+    """The days to leave out end before they begin, or are more than a year."""
+
+    code = Code.INVALID_ARGUMENT
+
+
 class IdempotencyKeyReused(Refusal):
     """The same key came with another request."""
 
