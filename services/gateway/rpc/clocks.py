@@ -25,9 +25,9 @@ class ClockRpc(clocks_service_pb2_grpc.ClockServiceServicer):
     def __init__(self, clocks: ClockDesk) -> None:
         self._clocks = clocks
 
-    async def ListCaseClocks(self, request: pb.ListCaseClocksRequest, context: Context) -> pb.ListCaseClocksResponse:
+    async def GetCaseClocks(self, request: pb.GetCaseClocksRequest, context: Context) -> pb.GetCaseClocksResponse:
         """Every clock of a case."""
-        return pb.ListCaseClocksResponse(clocks=_to_wire(await self._clocks.clocks(request.case_id)))
+        return pb.GetCaseClocksResponse(clocks=_to_wire(await self._clocks.clocks(request.case_id)))
 
     async def PauseClock(self, request: pb.PauseClockRequest, context: Context) -> pb.PauseClockResponse:
         """Stop."""

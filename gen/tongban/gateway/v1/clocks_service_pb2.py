@@ -27,15 +27,15 @@ from tongban.access.v1 import access_pb2 as tongban_dot_access_dot_v1_dot_access
 from tongban.gateway.v1 import clocks_pb2 as tongban_dot_gateway_dot_v1_dot_clocks__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tongban/gateway/v1/clocks_service.proto\x12\x12tongban.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1etongban/access/v1/access.proto\x1a\x1ftongban/gateway/v1/clocks.proto\"2\n\x15ListCaseClocksRequest\x12\x19\n\x07\x63\x61se_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"H\n\x16ListCaseClocksResponse\x12.\n\x06\x63locks\x18\x01 \x01(\x0b\x32\x1e.tongban.gateway.v1.CaseClocks\"\xa6\x01\n\x11PauseClockRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07\x63\x61se_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x05\x63lock\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18P\x12\x1e\n\nbecause_zh\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x1e\n\nbecause_en\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"D\n\x12PauseClockResponse\x12.\n\x06\x63locks\x18\x01 \x01(\x0b\x32\x1e.tongban.gateway.v1.CaseClocks\"g\n\x12ResumeClockRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07\x63\x61se_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x05\x63lock\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18P\"E\n\x13ResumeClockResponse\x12.\n\x06\x63locks\x18\x01 \x01(\x0b\x32\x1e.tongban.gateway.v1.CaseClocks\"\xa6\x01\n\x11ResetClockRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07\x63\x61se_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x05\x63lock\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18P\x12\x1e\n\nbecause_zh\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x1e\n\nbecause_en\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"D\n\x12ResetClockResponse\x12.\n\x06\x63locks\x18\x01 \x01(\x0b\x32\x1e.tongban.gateway.v1.CaseClocks\"\xe1\x01\n\x12\x45xtendClockRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07\x63\x61se_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x05\x63lock\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18P\x12\x1e\n\nbecause_zh\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x1e\n\nbecause_en\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x18\n\x04\x64\x61ys\x18\x06 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x01\x12\x1e\n\x0b\x61pproved_by\x18\x07 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\"E\n\x13\x45xtendClockResponse\x12.\n\x06\x63locks\x18\x01 \x01(\x0b\x32\x1e.tongban.gateway.v1.CaseClocks\"\x98\x02\n\x12\x45xcludeDaysRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07\x63\x61se_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x05\x63lock\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18P\x12\x1e\n\nbecause_zh\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x1e\n\nbecause_en\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x37\n\nfirst_date\x18\x06 \x01(\tB#\xbaH r\x1e\x32\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\x12\x36\n\tlast_date\x18\x07 \x01(\tB#\xbaH r\x1e\x32\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\"E\n\x13\x45xcludeDaysResponse\x12.\n\x06\x63locks\x18\x01 \x01(\x0b\x32\x1e.tongban.gateway.v1.CaseClocks2\xf4\x05\n\x0c\x43lockService\x12\x82\x01\n\x0eListCaseClocks\x12).tongban.gateway.v1.ListCaseClocksRequest\x1a*.tongban.gateway.v1.ListCaseClocksResponse\"\x19\x9a\xdb\x18\x15\n\x03\x02\x04\x05\x12\x0egateway.clocks\x12v\n\nPauseClock\x12%.tongban.gateway.v1.PauseClockRequest\x1a&.tongban.gateway.v1.PauseClockResponse\"\x19\x9a\xdb\x18\x15\n\x03\x02\x04\x05\x12\x0egateway.clocks\x12y\n\x0bResumeClock\x12&.tongban.gateway.v1.ResumeClockRequest\x1a\'.tongban.gateway.v1.ResumeClockResponse\"\x19\x9a\xdb\x18\x15\n\x03\x02\x04\x05\x12\x0egateway.clocks\x12v\n\nResetClock\x12%.tongban.gateway.v1.ResetClockRequest\x1a&.tongban.gateway.v1.ResetClockResponse\"\x19\x9a\xdb\x18\x15\n\x03\x02\x04\x05\x12\x0egateway.clocks\x12y\n\x0b\x45xtendClock\x12&.tongban.gateway.v1.ExtendClockRequest\x1a\'.tongban.gateway.v1.ExtendClockResponse\"\x19\x9a\xdb\x18\x15\n\x03\x02\x04\x05\x12\x0egateway.clocks\x12y\n\x0b\x45xcludeDays\x12&.tongban.gateway.v1.ExcludeDaysRequest\x1a\'.tongban.gateway.v1.ExcludeDaysResponse\"\x19\x9a\xdb\x18\x15\n\x03\x02\x04\x05\x12\x0egateway.clocksb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tongban/gateway/v1/clocks_service.proto\x12\x12tongban.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1etongban/access/v1/access.proto\x1a\x1ftongban/gateway/v1/clocks.proto\"1\n\x14GetCaseClocksRequest\x12\x19\n\x07\x63\x61se_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"G\n\x15GetCaseClocksResponse\x12.\n\x06\x63locks\x18\x01 \x01(\x0b\x32\x1e.tongban.gateway.v1.CaseClocks\"\xa6\x01\n\x11PauseClockRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07\x63\x61se_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x05\x63lock\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18P\x12\x1e\n\nbecause_zh\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x1e\n\nbecause_en\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"D\n\x12PauseClockResponse\x12.\n\x06\x63locks\x18\x01 \x01(\x0b\x32\x1e.tongban.gateway.v1.CaseClocks\"g\n\x12ResumeClockRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07\x63\x61se_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x05\x63lock\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18P\"E\n\x13ResumeClockResponse\x12.\n\x06\x63locks\x18\x01 \x01(\x0b\x32\x1e.tongban.gateway.v1.CaseClocks\"\xa6\x01\n\x11ResetClockRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07\x63\x61se_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x05\x63lock\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18P\x12\x1e\n\nbecause_zh\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x1e\n\nbecause_en\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"D\n\x12ResetClockResponse\x12.\n\x06\x63locks\x18\x01 \x01(\x0b\x32\x1e.tongban.gateway.v1.CaseClocks\"\xe1\x01\n\x12\x45xtendClockRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07\x63\x61se_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x05\x63lock\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18P\x12\x1e\n\nbecause_zh\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x1e\n\nbecause_en\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x18\n\x04\x64\x61ys\x18\x06 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x01\x12\x1e\n\x0b\x61pproved_by\x18\x07 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\"E\n\x13\x45xtendClockResponse\x12.\n\x06\x63locks\x18\x01 \x01(\x0b\x32\x1e.tongban.gateway.v1.CaseClocks\"\x98\x02\n\x12\x45xcludeDaysRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x07\x63\x61se_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x05\x63lock\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18P\x12\x1e\n\nbecause_zh\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x1e\n\nbecause_en\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x37\n\nfirst_date\x18\x06 \x01(\tB#\xbaH r\x1e\x32\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\x12\x36\n\tlast_date\x18\x07 \x01(\tB#\xbaH r\x1e\x32\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\"E\n\x13\x45xcludeDaysResponse\x12.\n\x06\x63locks\x18\x01 \x01(\x0b\x32\x1e.tongban.gateway.v1.CaseClocks2\xf0\x05\n\x0c\x43lockService\x12\x7f\n\rGetCaseClocks\x12(.tongban.gateway.v1.GetCaseClocksRequest\x1a).tongban.gateway.v1.GetCaseClocksResponse\"\x19\x9a\xdb\x18\x15\n\x03\x02\x04\x05\x12\x0egateway.clocks\x12v\n\nPauseClock\x12%.tongban.gateway.v1.PauseClockRequest\x1a&.tongban.gateway.v1.PauseClockResponse\"\x19\x9a\xdb\x18\x15\n\x03\x02\x04\x05\x12\x0egateway.clocks\x12y\n\x0bResumeClock\x12&.tongban.gateway.v1.ResumeClockRequest\x1a\'.tongban.gateway.v1.ResumeClockResponse\"\x19\x9a\xdb\x18\x15\n\x03\x02\x04\x05\x12\x0egateway.clocks\x12v\n\nResetClock\x12%.tongban.gateway.v1.ResetClockRequest\x1a&.tongban.gateway.v1.ResetClockResponse\"\x19\x9a\xdb\x18\x15\n\x03\x02\x04\x05\x12\x0egateway.clocks\x12y\n\x0b\x45xtendClock\x12&.tongban.gateway.v1.ExtendClockRequest\x1a\'.tongban.gateway.v1.ExtendClockResponse\"\x19\x9a\xdb\x18\x15\n\x03\x02\x04\x05\x12\x0egateway.clocks\x12y\n\x0b\x45xcludeDays\x12&.tongban.gateway.v1.ExcludeDaysRequest\x1a\'.tongban.gateway.v1.ExcludeDaysResponse\"\x19\x9a\xdb\x18\x15\n\x03\x02\x04\x05\x12\x0egateway.clocksb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tongban.gateway.v1.clocks_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTCASECLOCKSREQUEST'].fields_by_name['case_id']._loaded_options = None
-  _globals['_LISTCASECLOCKSREQUEST'].fields_by_name['case_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_GETCASECLOCKSREQUEST'].fields_by_name['case_id']._loaded_options = None
+  _globals['_GETCASECLOCKSREQUEST'].fields_by_name['case_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_PAUSECLOCKREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_PAUSECLOCKREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_PAUSECLOCKREQUEST'].fields_by_name['case_id']._loaded_options = None
@@ -90,8 +90,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXCLUDEDAYSREQUEST'].fields_by_name['first_date']._serialized_options = b'\272H r\0362\034^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
   _globals['_EXCLUDEDAYSREQUEST'].fields_by_name['last_date']._loaded_options = None
   _globals['_EXCLUDEDAYSREQUEST'].fields_by_name['last_date']._serialized_options = b'\272H r\0362\034^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
-  _globals['_CLOCKSERVICE'].methods_by_name['ListCaseClocks']._loaded_options = None
-  _globals['_CLOCKSERVICE'].methods_by_name['ListCaseClocks']._serialized_options = b'\232\333\030\025\n\003\002\004\005\022\016gateway.clocks'
+  _globals['_CLOCKSERVICE'].methods_by_name['GetCaseClocks']._loaded_options = None
+  _globals['_CLOCKSERVICE'].methods_by_name['GetCaseClocks']._serialized_options = b'\232\333\030\025\n\003\002\004\005\022\016gateway.clocks'
   _globals['_CLOCKSERVICE'].methods_by_name['PauseClock']._loaded_options = None
   _globals['_CLOCKSERVICE'].methods_by_name['PauseClock']._serialized_options = b'\232\333\030\025\n\003\002\004\005\022\016gateway.clocks'
   _globals['_CLOCKSERVICE'].methods_by_name['ResumeClock']._loaded_options = None
@@ -102,30 +102,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLOCKSERVICE'].methods_by_name['ExtendClock']._serialized_options = b'\232\333\030\025\n\003\002\004\005\022\016gateway.clocks'
   _globals['_CLOCKSERVICE'].methods_by_name['ExcludeDays']._loaded_options = None
   _globals['_CLOCKSERVICE'].methods_by_name['ExcludeDays']._serialized_options = b'\232\333\030\025\n\003\002\004\005\022\016gateway.clocks'
-  _globals['_LISTCASECLOCKSREQUEST']._serialized_start=157
-  _globals['_LISTCASECLOCKSREQUEST']._serialized_end=207
-  _globals['_LISTCASECLOCKSRESPONSE']._serialized_start=209
-  _globals['_LISTCASECLOCKSRESPONSE']._serialized_end=281
-  _globals['_PAUSECLOCKREQUEST']._serialized_start=284
-  _globals['_PAUSECLOCKREQUEST']._serialized_end=450
-  _globals['_PAUSECLOCKRESPONSE']._serialized_start=452
-  _globals['_PAUSECLOCKRESPONSE']._serialized_end=520
-  _globals['_RESUMECLOCKREQUEST']._serialized_start=522
-  _globals['_RESUMECLOCKREQUEST']._serialized_end=625
-  _globals['_RESUMECLOCKRESPONSE']._serialized_start=627
-  _globals['_RESUMECLOCKRESPONSE']._serialized_end=696
-  _globals['_RESETCLOCKREQUEST']._serialized_start=699
-  _globals['_RESETCLOCKREQUEST']._serialized_end=865
-  _globals['_RESETCLOCKRESPONSE']._serialized_start=867
-  _globals['_RESETCLOCKRESPONSE']._serialized_end=935
-  _globals['_EXTENDCLOCKREQUEST']._serialized_start=938
-  _globals['_EXTENDCLOCKREQUEST']._serialized_end=1163
-  _globals['_EXTENDCLOCKRESPONSE']._serialized_start=1165
-  _globals['_EXTENDCLOCKRESPONSE']._serialized_end=1234
-  _globals['_EXCLUDEDAYSREQUEST']._serialized_start=1237
-  _globals['_EXCLUDEDAYSREQUEST']._serialized_end=1517
-  _globals['_EXCLUDEDAYSRESPONSE']._serialized_start=1519
-  _globals['_EXCLUDEDAYSRESPONSE']._serialized_end=1588
-  _globals['_CLOCKSERVICE']._serialized_start=1591
-  _globals['_CLOCKSERVICE']._serialized_end=2347
+  _globals['_GETCASECLOCKSREQUEST']._serialized_start=157
+  _globals['_GETCASECLOCKSREQUEST']._serialized_end=206
+  _globals['_GETCASECLOCKSRESPONSE']._serialized_start=208
+  _globals['_GETCASECLOCKSRESPONSE']._serialized_end=279
+  _globals['_PAUSECLOCKREQUEST']._serialized_start=282
+  _globals['_PAUSECLOCKREQUEST']._serialized_end=448
+  _globals['_PAUSECLOCKRESPONSE']._serialized_start=450
+  _globals['_PAUSECLOCKRESPONSE']._serialized_end=518
+  _globals['_RESUMECLOCKREQUEST']._serialized_start=520
+  _globals['_RESUMECLOCKREQUEST']._serialized_end=623
+  _globals['_RESUMECLOCKRESPONSE']._serialized_start=625
+  _globals['_RESUMECLOCKRESPONSE']._serialized_end=694
+  _globals['_RESETCLOCKREQUEST']._serialized_start=697
+  _globals['_RESETCLOCKREQUEST']._serialized_end=863
+  _globals['_RESETCLOCKRESPONSE']._serialized_start=865
+  _globals['_RESETCLOCKRESPONSE']._serialized_end=933
+  _globals['_EXTENDCLOCKREQUEST']._serialized_start=936
+  _globals['_EXTENDCLOCKREQUEST']._serialized_end=1161
+  _globals['_EXTENDCLOCKRESPONSE']._serialized_start=1163
+  _globals['_EXTENDCLOCKRESPONSE']._serialized_end=1232
+  _globals['_EXCLUDEDAYSREQUEST']._serialized_start=1235
+  _globals['_EXCLUDEDAYSREQUEST']._serialized_end=1515
+  _globals['_EXCLUDEDAYSRESPONSE']._serialized_start=1517
+  _globals['_EXCLUDEDAYSRESPONSE']._serialized_end=1586
+  _globals['_CLOCKSERVICE']._serialized_start=1589
+  _globals['_CLOCKSERVICE']._serialized_end=2341
 # @@protoc_insertion_point(module_scope)

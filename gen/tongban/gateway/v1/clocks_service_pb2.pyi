@@ -18,7 +18,7 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
-class ListCaseClocksRequest(_message.Message):
+class GetCaseClocksRequest(_message.Message):
     """Asks for the clocks of a case."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -37,10 +37,10 @@ class ListCaseClocksRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListCaseClocksRequest: _TypeAlias = ListCaseClocksRequest  # noqa: Y015
+Global___GetCaseClocksRequest: _TypeAlias = GetCaseClocksRequest  # noqa: Y015
 
 @_typing.final
-class ListCaseClocksResponse(_message.Message):
+class GetCaseClocksResponse(_message.Message):
     """The clocks as they are then."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -61,7 +61,7 @@ class ListCaseClocksResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListCaseClocksResponse: _TypeAlias = ListCaseClocksResponse  # noqa: Y015
+Global___GetCaseClocksResponse: _TypeAlias = GetCaseClocksResponse  # noqa: Y015
 
 @_typing.final
 class PauseClockRequest(_message.Message):

@@ -36,10 +36,10 @@ class ClockServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.ListCaseClocks = channel.unary_unary(
-                '/tongban.gateway.v1.ClockService/ListCaseClocks',
-                request_serializer=tongban_dot_gateway_dot_v1_dot_clocks__service__pb2.ListCaseClocksRequest.SerializeToString,
-                response_deserializer=tongban_dot_gateway_dot_v1_dot_clocks__service__pb2.ListCaseClocksResponse.FromString,
+        self.GetCaseClocks = channel.unary_unary(
+                '/tongban.gateway.v1.ClockService/GetCaseClocks',
+                request_serializer=tongban_dot_gateway_dot_v1_dot_clocks__service__pb2.GetCaseClocksRequest.SerializeToString,
+                response_deserializer=tongban_dot_gateway_dot_v1_dot_clocks__service__pb2.GetCaseClocksResponse.FromString,
                 _registered_method=True)
         self.PauseClock = channel.unary_unary(
                 '/tongban.gateway.v1.ClockService/PauseClock',
@@ -73,7 +73,7 @@ class ClockServiceServicer:
     Reasons are words of a rule: the applicant reads them.
     """
 
-    def ListCaseClocks(self, request, context):
+    def GetCaseClocks(self, request, context):
         """Reads every clock of a case. NOT_FOUND with CASE_NOT_FOUND also where the caller has no part in it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -118,10 +118,10 @@ class ClockServiceServicer:
 
 def add_ClockServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'ListCaseClocks': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListCaseClocks,
-                    request_deserializer=tongban_dot_gateway_dot_v1_dot_clocks__service__pb2.ListCaseClocksRequest.FromString,
-                    response_serializer=tongban_dot_gateway_dot_v1_dot_clocks__service__pb2.ListCaseClocksResponse.SerializeToString,
+            'GetCaseClocks': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCaseClocks,
+                    request_deserializer=tongban_dot_gateway_dot_v1_dot_clocks__service__pb2.GetCaseClocksRequest.FromString,
+                    response_serializer=tongban_dot_gateway_dot_v1_dot_clocks__service__pb2.GetCaseClocksResponse.SerializeToString,
             ),
             'PauseClock': grpc.unary_unary_rpc_method_handler(
                     servicer.PauseClock,
@@ -162,7 +162,7 @@ class ClockService:
     """
 
     @staticmethod
-    def ListCaseClocks(request,
+    def GetCaseClocks(request,
             target,
             options=(),
             channel_credentials=None,
@@ -175,9 +175,9 @@ class ClockService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/tongban.gateway.v1.ClockService/ListCaseClocks',
-            tongban_dot_gateway_dot_v1_dot_clocks__service__pb2.ListCaseClocksRequest.SerializeToString,
-            tongban_dot_gateway_dot_v1_dot_clocks__service__pb2.ListCaseClocksResponse.FromString,
+            '/tongban.gateway.v1.ClockService/GetCaseClocks',
+            tongban_dot_gateway_dot_v1_dot_clocks__service__pb2.GetCaseClocksRequest.SerializeToString,
+            tongban_dot_gateway_dot_v1_dot_clocks__service__pb2.GetCaseClocksResponse.FromString,
             options,
             channel_credentials,
             insecure,

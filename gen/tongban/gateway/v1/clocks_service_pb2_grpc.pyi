@@ -35,7 +35,7 @@ class ClockServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ClockServiceAsyncStub: ...
-    ListCaseClocks: _grpc.UnaryUnaryMultiCallable[_clocks_service_pb2.ListCaseClocksRequest, _clocks_service_pb2.ListCaseClocksResponse]
+    GetCaseClocks: _grpc.UnaryUnaryMultiCallable[_clocks_service_pb2.GetCaseClocksRequest, _clocks_service_pb2.GetCaseClocksResponse]
     """Reads every clock of a case. NOT_FOUND with CASE_NOT_FOUND also where the caller has no part in it."""
     PauseClock: _grpc.UnaryUnaryMultiCallable[_clocks_service_pb2.PauseClockRequest, _clocks_service_pb2.PauseClockResponse]
     """Stops a clock: from today on nothing counts. FAILED_PRECONDITION with DEADLINE_NOT_RUNNING."""
@@ -55,7 +55,7 @@ class ClockServiceAsyncStub(ClockServiceStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    ListCaseClocks: _aio.UnaryUnaryMultiCallable[_clocks_service_pb2.ListCaseClocksRequest, _clocks_service_pb2.ListCaseClocksResponse]  # type: ignore[assignment]
+    GetCaseClocks: _aio.UnaryUnaryMultiCallable[_clocks_service_pb2.GetCaseClocksRequest, _clocks_service_pb2.GetCaseClocksResponse]  # type: ignore[assignment]
     """Reads every clock of a case. NOT_FOUND with CASE_NOT_FOUND also where the caller has no part in it."""
     PauseClock: _aio.UnaryUnaryMultiCallable[_clocks_service_pb2.PauseClockRequest, _clocks_service_pb2.PauseClockResponse]  # type: ignore[assignment]
     """Stops a clock: from today on nothing counts. FAILED_PRECONDITION with DEADLINE_NOT_RUNNING."""
@@ -74,11 +74,11 @@ class ClockServiceServicer(metaclass=_abc_1.ABCMeta):
     """
 
     @_abc_1.abstractmethod
-    def ListCaseClocks(
+    def GetCaseClocks(
         self,
-        request: _clocks_service_pb2.ListCaseClocksRequest,
+        request: _clocks_service_pb2.GetCaseClocksRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_clocks_service_pb2.ListCaseClocksResponse, _abc.Awaitable[_clocks_service_pb2.ListCaseClocksResponse]]:
+    ) -> _typing.Union[_clocks_service_pb2.GetCaseClocksResponse, _abc.Awaitable[_clocks_service_pb2.GetCaseClocksResponse]]:
         """Reads every clock of a case. NOT_FOUND with CASE_NOT_FOUND also where the caller has no part in it."""
 
     @_abc_1.abstractmethod
