@@ -99,12 +99,12 @@ class StubExchange:
         self.questions.append(question)
         return SourceAnswer("11990100000001054B", _or_trouble(self.values, self.trouble), self.disputed)
 
-    async def answer(self, answer_id: str) -> Mapping[str, Scalar]:
+    async def answer(self, answer_id: str) -> SourceAnswer:
         if self.trouble is not None:
             raise self.trouble
         if answer_id not in self.answers:
             raise NotFound("There is no such answer.")
-        return self.answers[answer_id]
+        return SourceAnswer("", self.answers[answer_id], self.disputed)
 
 
 class NoLicenses:

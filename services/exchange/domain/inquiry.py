@@ -92,7 +92,7 @@ class Inquiry:
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
-    """The answer of a step, kept sealed until the gateway has collected it."""
+    """The answer of a step, kept sealed until the gateway has collected it. `grant_id`: empty in those from before it was kept."""
 
     answer_id: str
     case_id: str
@@ -102,6 +102,7 @@ class KeptAnswer:
     purpose: str
     basis: str
     values: dict[str, Scalar] = field(repr=False)
+    grant_id: str = ""
 
 
 def tells_a_person(code: str) -> bool:

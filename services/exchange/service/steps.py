@@ -39,6 +39,7 @@ class _Result:
     fact: StepAnswered
     access: Access | None = None
     values: dict[str, Scalar] | None = None
+    grant_id: str = ""
 
 
 class StepService:
@@ -79,9 +80,10 @@ class StepService:
             await self._write(command, await self._result(command, query))
 
     async def collect(self, answer_id: str) -> tuple[KeptAnswer, tuple[str, ...]]:
-        """Give a kept answer to the gateway, with a leaf of its own, and which of its values are in dispute now.
+        """Give a kept answer to the gateway while its agency may still have it, and which of its values are in dispute now.
 
-        Raises AnswerNotFound.
+        With a leaf of its own, refused too. Raises AnswerNotFound, and what refuses a query under the same grant by now,
+        e.g. NoGrant, GrantExpired, ConsentMissing.
         """
         kept = await self._store.read_answer(answer_id, now=self._clock())
         access = Access(
@@ -95,6 +97,7 @@ class StepService:
             case_id=kept.case_id,
         )
         async with self._store.ledger.account(access) as entry:
+            await self._must_still_hold(kept)
             await entry.answered(fields=tuple(kept.values), digest=self._store.digest(canonical(kept.values)))
         return kept, self._disputes.among(kept.resource, kept.subject_id, kept.values)
 
@@ -108,6 +111,13 @@ class StepService:
             dropped += batch
             if batch < _DROPPED_MAX:
                 return dropped
+
+    async def _must_still_hold(self, kept: KeptAnswer) -> None:
+        """Look at grant and consent again; it was counted when it was asked."""
+        permit = await self._rulebook.permit_query(
+            kept.agency, kept.resource, purpose=kept.purpose, fields=tuple(kept.values), under=kept.grant_id
+        )
+        await self._broker.must_consent(permit, subject_id=kept.subject_id, grantee=kept.agency, purpose=kept.purpose)
 
     async def _result(self, command: AnswerStep, query: Query) -> _Result:
         """Ask; a question that can't even be put, e.g. about a malformed number, uses nobody's data and has no leaf."""
@@ -151,7 +161,7 @@ class StepService:
             return _Result(fact, access._replace(outcome=NOT_FOUND))
         fact = replace(_ended(command, StepOutcome.DONE), output={"found": "true"}, answer_id=new_id())
         digest = self._store.digest(canonical(values))
-        return _Result(fact, access._replace(outcome=ANSWERED, digest=digest), values)
+        return _Result(fact, access._replace(outcome=ANSWERED, digest=digest), values, permit.grant_id)
 
     async def _write(self, command: AnswerStep, result: _Result) -> None:
         fact, access = result.fact, result.access
@@ -168,6 +178,7 @@ class StepService:
                     purpose=access.purpose,
                     basis=access.basis,
                     values=result.values,
+                    grant_id=result.grant_id,
                 )
                 await tx.keep_answer(kept, expire_time=self._clock() + timedelta(days=self._answer_days))
             await tx.record(fact)

@@ -124,6 +124,7 @@ def answer_sealed(answer: KeptAnswer, keyring: Keyring) -> bytes:
         "purpose": answer.purpose,
         "basis": answer.basis,
         "values": answer.values,
+        "grant_id": answer.grant_id,
     }
     return keyring.seal(json.dumps(content, ensure_ascii=False).encode(), _answer_context(answer.answer_id))
 

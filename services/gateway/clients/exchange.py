@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exchange: what a department says, for a form or for a step."""
 
-from collections.abc import Mapping
-
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 from tongban.exchange.v1 import exchange_service_pb2 as pb
@@ -38,11 +36,11 @@ class ExchangeClient:
         response = await self._peer.call(self._exchange.Query, request, timeout_seconds=_PREFILL_SECONDS)
         return SourceAnswer(response.provider, _values(response.values), frozenset(response.disputed))
 
-    async def answer(self, answer_id: str) -> Mapping[str, Scalar]:
-        """The full answer of a step."""
+    async def answer(self, answer_id: str) -> SourceAnswer:
+        """The full answer of a step, of whichever provider."""
         request = pb.GetAnswerRequest(answer_id=answer_id)
         response = await self._peer.call(self._exchange.GetAnswer, request, caller=_ITSELF)
-        return _values(response.values)
+        return SourceAnswer("", _values(response.values), frozenset(response.disputed))
 
 
 def _values(struct: Struct) -> dict[str, Scalar]:

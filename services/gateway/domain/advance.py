@@ -39,6 +39,8 @@ class Answer:
     reason: str = ""
     output: "dict[str, Scalar]" = field(default_factory=dict, repr=False)
     message: Text | None = None
+    disputed: tuple[str, ...] = ()
+    """Names in `output` whose value is in dispute at its source."""
 
 
 def awaits(state: CaseState, step_id: str, attempt: int) -> bool:
@@ -57,7 +59,14 @@ def react_to_answer(plan: Plan, case_id: str, state: CaseState, answer: Answer, 
     if plan.step(answer.step_id) is None or not awaits(state, answer.step_id, answer.attempt):
         return ()
     told = StepAnswered(
-        now, answer.step_id, answer.attempt, answer.outcome, answer.reason, dict(answer.output), answer.message
+        now,
+        answer.step_id,
+        answer.attempt,
+        answer.outcome,
+        answer.reason,
+        dict(answer.output),
+        answer.message,
+        answer.disputed,
     )
     return follow(plan, case_id, state, [told], now)
 

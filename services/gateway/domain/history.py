@@ -150,6 +150,8 @@ class StepAnswered:
     reason: str = ""
     output: Mapping[str, Scalar] = field(default_factory=dict, repr=False)
     message: Text | None = None
+    disputed: tuple[str, ...] = ()
+    """Names in `output` whose value was in dispute at its source when it was fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -576,6 +578,7 @@ def _text(value: dict[str, str] | None) -> Text | None:
 
 _READ: Mapping[str, Any] = {
     "message": _text,
+    "disputed": tuple,
     "because": _text,
     "due": datetime.fromisoformat,
     "until": datetime.fromisoformat,

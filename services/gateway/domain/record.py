@@ -77,6 +77,8 @@ class StepRecord:
     reason: str = ""
     message: Text | None = None
     output: Mapping[str, Scalar] = field(default_factory=dict, repr=False)
+    disputed: tuple[str, ...] = ()
+    """Names in `output` whose value was in dispute at its source when it was fetched."""
     role: str = ""
     """The agency that it was handed over to; empty for the one that the matter names."""
     signer: str = ""
@@ -141,7 +143,14 @@ def _answered(step: StepRecord, event: StepAnswered, number: int) -> StepRecord:
         proposed=None,
     )
     if event.outcome is Outcome.DONE:
-        return replace(after, state=StepState.DONE, output=dict(event.output), reason="", unsure=False)
+        return replace(
+            after,
+            state=StepState.DONE,
+            output=dict(event.output),
+            disputed=event.disputed,
+            reason="",
+            unsure=False,
+        )
     if event.outcome is Outcome.REFUSED:
         return replace(after, state=StepState.REFUSED, reason=event.reason, unsure=False)
     unsure = step.unsure or event.reason == TIME_LIMIT_EXCEEDED

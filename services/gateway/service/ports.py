@@ -285,8 +285,8 @@ class ExchangeSource(Protocol):
     async def ask(self, question: Question) -> SourceAnswer:
         """Ask a department for the caller; a leaf in exchange's ledger."""
 
-    async def answer(self, answer_id: str) -> Mapping[str, Scalar]:
-        """The full answer of a step."""
+    async def answer(self, answer_id: str) -> SourceAnswer:
+        """The full answer of a step. Raises Refusal where it is no longer kept, or may no longer be given."""
 
 
 class LicensesSource(Protocol):

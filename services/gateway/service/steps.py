@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """For the owners of steps: what a step needs, and what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from services.gateway.domain.advance import Answer, awaits, react_to_answer
@@ -129,14 +129,18 @@ class StepDesk:
         if told.outcome is not Outcome.DONE or not self._belongs(plan, file.state, told):
             return None
         try:
-            return _kept(plan, told, await self._exchange.answer(told.answer_id))
-        except Refusal:  # It was kept for a while only: ask the department again.
+            source = await self._exchange.answer(told.answer_id)
+            return _kept(plan, told, source.values, source.disputed)
+        except Refusal:  # No longer kept, or no longer granted: the next attempt asks the department, or says why not.
             return Answer(told.step_id, told.attempt, Outcome.UNAVAILABLE, ANSWER_GONE)
 
 
-def _kept(plan: Plan, told: ToldAnswer, values: Mapping[str, Scalar]) -> Answer:
+def _kept(
+    plan: Plan, told: ToldAnswer, values: Mapping[str, Scalar], disputed: Collection[str] = frozenset()
+) -> Answer:
     """Only names that the step declares are taken."""
     step = plan.step(told.step_id)
     names = outputs_of(step) if step else frozenset()
     output = {name: value for name, value in values.items() if name in names}
-    return Answer(told.step_id, told.attempt, told.outcome, told.reason, output)
+    in_dispute = tuple(name for name in output if name in disputed)
+    return Answer(told.step_id, told.attempt, told.outcome, told.reason, output, disputed=in_dispute)

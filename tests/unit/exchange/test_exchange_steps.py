@@ -1,24 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """FETCH steps: one effect, one fact, one leaf; answers kept for a while."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from services.exchange.domain.inquiry import Inquiry, StepAnswered, StepOutcome, Subject, SubjectKind
 from services.exchange.domain.refusals import AnswerNotFound, ProviderUnavailable
+from services.exchange.domain.terms import Method, Terms
+from services.exchange.service.grants import RevokeGrant
 from services.exchange.service.steps import AnswerStep
 from services.kit.caller import Caller, CallerKind
-from services.kit.errors import Code, RemoteRefusal, RequestInvalid, Unavailable
+from services.kit.errors import Code, Refusal, RemoteRefusal, RequestInvalid, Unavailable
+from services.kit.ids import new_id
 from tests.support.exchange_world import (
     HEALTH,
     HOSPITAL,
+    OPERATOR,
     RECORD,
     SERVICE,
     SUBJECT_ID,
     World,
     a_query,
     asking,
+    create_grant,
 )
 
 STEP = AnswerStep("990100/x/1", "fetch_household", 1, "delivery-1")
@@ -61,6 +67,54 @@ async def test_the_gateway_collects_the_answer_and_that_is_a_leaf_too(world: Wor
     assert kept.case_id == "990100/x/1"
     assert (world.last_leaf.operation, world.last_leaf.subject_id) == ("answer_collected", SUBJECT_ID)
     assert world.last_leaf.digest == world.leaves[-2].digest
+
+
+async def refused(world: World, answer_id: str) -> str:
+    """Collect, and give the reason why not."""
+    with asking(GATEWAY), pytest.raises(Refusal) as refusal:
+        await world.answering.collect(answer_id)
+    leaf = world.last_leaf
+    assert (leaf.operation, leaf.subject_id, leaf.outcome, leaf.digest) == (
+        "answer_collected",
+        SUBJECT_ID,
+        refusal.value.reason,
+        "",
+    )
+    return refusal.value.reason
+
+
+async def test_an_answer_is_not_handed_over_once_its_grant_has_ended_whatever_else_was_granted(world: World) -> None:
+    ((grant, _),) = world.store.rows.grants.values()
+    fact = await answered(world)
+    await world.grants.create(create_grant(), OPERATOR)  # It might cover other rows: the answer rests on the first.
+    await world.grants.revoke(RevokeGrant(new_id(), grant.grant_id, "Misuse."), OPERATOR)
+    assert await refused(world, fact.answer_id) == "NO_GRANT"
+
+
+async def replace_grant(world: World, **changes: Any) -> None:
+    """Give the hospital another grant instead of its only one."""
+    ((grant, _),) = world.store.rows.grants.values()
+    await world.grants.revoke(RevokeGrant(new_id(), grant.grant_id, "Replaced."), OPERATOR)
+    await world.grants.create(create_grant(**changes), OPERATOR)
+    world.store.rows.facts.clear()
+
+
+async def test_an_answer_is_not_handed_over_once_the_grant_has_expired(world: World) -> None:
+    await replace_grant(world, expire_time=world.now + timedelta(days=1))
+    fact = await answered(world)
+    world.later(86_400)
+    await world.rulebook.refresh()
+    assert await refused(world, fact.answer_id) == "GRANT_EXPIRED"
+
+
+async def test_an_answer_that_rests_on_consent_is_not_handed_over_without_it(world: World) -> None:
+    await replace_grant(world, terms=Terms(methods=(Method.QUERY,), consent=True))
+    world.consents.subjects = {SUBJECT_ID}
+    fact = await answered(world)
+    with asking(GATEWAY):
+        await world.answering.collect(fact.answer_id)
+    world.consents.subjects = set()
+    assert await refused(world, fact.answer_id) == "CONSENT_MISSING"
 
 
 async def test_a_repeated_delivery_changes_nothing(world: World) -> None:
@@ -159,6 +213,7 @@ async def test_an_answer_is_kept_so_long_and_then_gone(world: World) -> None:
     fact = await answered(world)
     world.later(30 * 86_400 - 1)
     assert await world.answering.drop_expired() == 0
+    await world.rulebook.refresh()
     with asking(GATEWAY):
         await world.answering.collect(fact.answer_id)
     world.later(2)

@@ -2,12 +2,13 @@
 """Owners of steps, departments and clocks move a case; what comes twice, late or from the wrong side does not."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
 
-from services.gateway.domain.history import Outcome
+from services.gateway.domain.history import Outcome, StepAnswered, from_body, to_body
 from services.gateway.domain.refusals import (
     CaseNotFound,
     CaseNotParked,
@@ -139,6 +140,19 @@ async def test_the_full_answer_is_fetched_and_only_what_was_asked_for_is_kept(
     file = await world.store.case_file(case.id)
     assert file is not None
     assert dict(file.state.step("fact").output) == {"status": "valid"}
+
+
+async def test_a_fetched_value_in_dispute_at_its_source_is_kept_as_such(world: World, case: CaseView) -> None:
+    world.exchange.disputed = frozenset({"status", "secret"})
+    await told(world, case, "fact")
+    events = [event for _, event in await world.store.events_after(case.id, 0)]
+    answered = next(event for event in events if isinstance(event, StepAnswered) and event.step_id == "fact")
+    assert answered.disputed == ("status",)
+    body = json.loads(json.dumps(to_body(answered)))
+    assert from_body("StepAnswered", answered.at, "fact", body) == answered
+    file = await world.store.case_file(case.id)
+    assert file is not None
+    assert file.state.step("fact").disputed == ("status",)
 
 
 async def test_an_answer_that_exchange_has_let_go_is_asked_for_again(world: World, case: CaseView) -> None:

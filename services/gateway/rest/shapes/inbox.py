@@ -75,6 +75,9 @@ class CaseFact(Shape):
     step_id: str
     title: Words
     values: dict[str, Value]
+    disputed: list[str] = Field(
+        description="Names of values that were in dispute at their source when they were asked for."
+    )
 
 
 class LogEntry(Shape):

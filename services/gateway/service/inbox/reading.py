@@ -101,7 +101,7 @@ class InboxReading:
     def _facts(self, plan: Plan, file: CaseFile, task: TaskRow) -> tuple[CaseFact, ...]:
         """What was asked of others on this very department's behalf, for as long as it has the task."""
         return tuple(
-            CaseFact(step.id, step.title, dict(record.output))
+            CaseFact(step.id, step.title, dict(record.output), record.disputed)
             for step in plan.matter.steps
             if isinstance(step, FetchStep) and self._theirs(plan, step.id, task) and task.input
             if (record := file.state.step(step.id)).state is StepState.DONE

@@ -47,11 +47,12 @@ class WantedOutput:
 
 @dataclass(frozen=True, slots=True)
 class CaseFact:
-    """What another step of the same department found out for this case."""
+    """What another step of the same department found out for this case; `disputed`: names of values in dispute then."""
 
     step_id: str
     title: Text
     values: Mapping[str, Scalar] = field(repr=False)
+    disputed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
