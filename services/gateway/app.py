@@ -50,6 +50,7 @@ from services.gateway.service.operating import OperatorDesk
 from services.gateway.service.outside import OutsideDesk
 from services.gateway.service.prefill import Prefiller
 from services.gateway.service.resident import Sources
+from services.gateway.service.statistics import StatisticDesk
 from services.gateway.service.steps import StepDesk
 from services.gateway.service.tasks import TaskDesk
 from services.gateway.service.timers import TimerDesk
@@ -112,7 +113,8 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
         webhooks = WebhookDesk(
             store, clock=runtime.clock, hosts=settings.webhook_hosts, poll_seconds=settings.poll_seconds
         )
-        events = GatewayEvents(steps, RecallDesk(engine), webhooks, bell)
+        statistics = StatisticDesk(store, workflows)
+        events = GatewayEvents(steps, RecallDesk(engine), webhooks, statistics, bell)
         sign_ins = settings.sign_ins_per_minute
         console = console_routes(
             service,
@@ -149,6 +151,7 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
                 service,
                 runtime.tokens,
                 webhooks=webhooks,
+                statistics=statistics,
                 open_data=OpenDataClient(runtime.peer("exchange")),
                 inbox=Inbox(engine, store),
                 telemetry=runtime.telemetry,

@@ -33,6 +33,7 @@ from services.gateway.domain.history import Outcome
 from services.gateway.domain.webhooks import News as Told
 from services.gateway.service.bell import Bell, case_key, tasks_key
 from services.gateway.service.corrections import RecallDesk
+from services.gateway.service.statistics import StatisticDesk
 from services.gateway.service.steps import StepDesk, ToldAnswer
 from services.gateway.service.webhooks import WebhookDesk
 from services.kit.consumer import Routes
@@ -81,10 +82,13 @@ class OutcomeUnknown(Refusal):
 class GatewayEvents:
     """What the gateway does when others tell something."""
 
-    def __init__(self, steps: StepDesk, recalls: RecallDesk, webhooks: WebhookDesk, bell: Bell) -> None:
+    def __init__(
+        self, steps: StepDesk, recalls: RecallDesk, webhooks: WebhookDesk, statistics: StatisticDesk, bell: Bell
+    ) -> None:
         self._steps = steps
         self._recalls = recalls
         self._webhooks = webhooks
+        self._statistics = statistics
         self._bell = bell
 
     @property
@@ -140,10 +144,12 @@ class GatewayEvents:
         )
 
     async def on_told(self, fact: News, envelope: Envelope) -> None:
-        """Keep the news for the webhooks that want it."""
+        """Keep the news for the webhooks that want it; count what has ended."""
         step_id = getattr(fact, "step_id", "")
         told = _TOLD[type(fact)]
         await self._webhooks.tell(told, fact.case_id, step_id, event_id=envelope.event_id, at=envelope.occur_time)
+        if told is Told.ENDED:
+            await self._statistics.count(fact.case_id)
 
     async def on_news(self, fact: News, _envelope: Envelope) -> None:
         """Another process has moved the case: wake who waits for it here."""

@@ -16,13 +16,14 @@ from services.gateway.rest.app import build_app
 from services.gateway.rest.limits import Limits
 from services.gateway.service.inbox import Inbox
 from services.gateway.service.inbox.ports import InboxStore
+from services.gateway.service.statistics import StatisticDesk
 from services.gateway.service.webhooks import WebhookDesk
 from services.kit.telemetry import Telemetry
+from tests.support.gateway_desks import nothing_counted, refusing
 from tests.support.gateway_fake import NOW, FakeGateway, FakeVerifier
 from tests.support.gateway_matters import workflows_of
 from tests.support.gateway_memory import MemoryGatewayStore
 from tests.support.gateway_opendata import FakeOpenData
-from tests.support.gateway_webhooks import refusing
 from tests.support.gateway_world import World
 
 MOTHER = {"authorization": "Bearer citizen:mother"}
@@ -51,6 +52,7 @@ async def doorway(
     larger_bodies: Mapping[str, int] | None = None,
     open_data: FakeOpenData | None = None,
     webhooks: WebhookDesk | None = None,
+    statistics: StatisticDesk | None = None,
 ) -> AsyncIterator[Doorway]:
     """Open the door and a client of it."""
     gateway = gateway or FakeGateway()
@@ -67,6 +69,7 @@ async def doorway(
         open_data=open_data or FakeOpenData(),
         inbox=empty_inbox(),
         webhooks=webhooks or refusing(),
+        statistics=statistics or nothing_counted(),
         telemetry=telemetry,
         ready=ready,
         limits=limits,

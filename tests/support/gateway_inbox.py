@@ -22,10 +22,10 @@ from services.gateway.workflows import Agency, Workflows
 from services.kit.caller import Caller, CallerKind, acting_as
 from services.kit.ids import new_id
 from services.kit.text import Text
+from tests.support.gateway_desks import nothing_counted, refusing
 from tests.support.gateway_fake import FakeVerifier
 from tests.support.gateway_matters import AGENCIES, HOSPITAL, POLICE, field, plan_of, step
 from tests.support.gateway_opendata import FakeOpenData
-from tests.support.gateway_webhooks import refusing
 from tests.support.gateway_world import RESIDENT, MovingClock, World
 from tests.support.probe import resources
 
@@ -146,6 +146,7 @@ def inbox_app(world: World, inbox: Inbox) -> FastAPI:
         open_data=FakeOpenData(),
         inbox=inbox,
         webhooks=refusing(),
+        statistics=nothing_counted(),
         telemetry=world.telemetry,
         ready=ready,
         limits=Limits(per_second=1e6, burst=1_000_000),

@@ -22,6 +22,7 @@ from services.gateway.rest import (
 )
 from services.gateway.rest import inbox as inbox_room
 from services.gateway.rest import sandbox as sandbox_room
+from services.gateway.rest import statistics as statistics_room
 from services.gateway.rest import webhooks as webhooks_room
 from services.gateway.rest.docs import add_docs
 from services.gateway.rest.door import Door, Ready, Verifier
@@ -31,6 +32,7 @@ from services.gateway.rest.watch import Watch
 from services.gateway.service import GatewayService
 from services.gateway.service.inbox import Inbox
 from services.gateway.service.opendata import OpenData
+from services.gateway.service.statistics import StatisticDesk
 from services.gateway.service.webhooks import WebhookDesk
 from services.kit.clock import Clock, utc_now
 from services.kit.http.bodies import BoundedBodies
@@ -44,6 +46,7 @@ def build_app(
     open_data: OpenData,
     inbox: Inbox,
     webhooks: WebhookDesk,
+    statistics: StatisticDesk,
     telemetry: Telemetry,
     ready: Ready,
     limits: Limits | None = None,
@@ -61,6 +64,7 @@ def build_app(
         open_data: what is open to everybody.
         inbox: what clerks do.
         webhooks: what front-ends are told.
+        statistics: figures of cases that have ended.
         telemetry: traces each request.
         ready: answers what is wrong by the name of the part, for `/readyz`; empty when ready.
         limits: bounds of the door.
@@ -84,6 +88,7 @@ def build_app(
         open_data=open_data,
         inbox=inbox,
         webhooks=webhooks,
+        statistics=statistics,
         verifier=verifier,
         ready=ready,
         limits=limits,
@@ -110,6 +115,7 @@ def build_app(
         roster,
         opendata,
         webhooks_room,
+        statistics_room,
         sandbox_room,
         oauth,
         health,

@@ -67,6 +67,7 @@ _TAGS: Final = [
     {"name": "tasks", "description": "What clerks of departments without a system do."},
     {"name": "opendata", "description": "What departments open to everybody; no account."},
     {"name": "consents", "description": "What departments may have, and what they would see."},
+    {"name": "statistics", "description": "How long things take, and whether dates are kept; no account."},
     {"name": "webhooks", "description": "What front-ends are told of cases; for operators."},
     {"name": "tokens", "description": "Access tokens and their keys."},
     {"name": "sandbox", "description": "Made-up accounts."},

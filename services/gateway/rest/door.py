@@ -12,6 +12,7 @@ from services.gateway.rest.limits import Allowance, Buckets, Limits, Streams
 from services.gateway.service import GatewayService
 from services.gateway.service.inbox import Inbox
 from services.gateway.service.opendata import OpenData
+from services.gateway.service.statistics import StatisticDesk
 from services.gateway.service.webhooks import WebhookDesk
 from services.kit.caller import Caller, acting_as
 from services.kit.clock import Clock
@@ -42,6 +43,7 @@ class Door:
     open_data: OpenData
     inbox: Inbox
     webhooks: WebhookDesk
+    statistics: StatisticDesk
     verifier: Verifier
     ready: Ready
     limits: Limits

@@ -17,6 +17,7 @@ from services.gateway.store.inbox import InboxReads
 from services.gateway.store.leases import to_take
 from services.gateway.store.rows import case_row, event_of
 from services.gateway.store.standing import standing_of
+from services.gateway.store.statistics import StatisticReads
 from services.gateway.store.tables import (
     cases,
     definitions,
@@ -40,7 +41,7 @@ _EVENTS_AFTER = (
 )
 
 
-class SqlGatewayStore(InboxReads, WebhookReads, Store[SqlGatewayTx]):
+class SqlGatewayStore(InboxReads, StatisticReads, WebhookReads, Store[SqlGatewayTx]):
     """SQLite or PostgreSQL."""
 
     service: ClassVar[str] = "gateway"

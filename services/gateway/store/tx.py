@@ -23,6 +23,7 @@ from services.gateway.store.inbox import InboxRows
 from services.gateway.store.rows import NEVER, case_columns, event_row, seal, task_row
 from services.gateway.store.snapshots import is_due, snapshot_row
 from services.gateway.store.standing import standing_of
+from services.gateway.store.statistics import StatisticRows
 from services.gateway.store.tables import (
     cases,
     definitions,
@@ -65,7 +66,7 @@ TASK = select(tasks).where(tasks.c.task_id == bindparam("of_task"))
 TASK_LOCKED = TASK.with_for_update()
 
 
-class SqlGatewayTx(ClockRows, InboxRows, WebhookRows, Tx):
+class SqlGatewayTx(ClockRows, InboxRows, StatisticRows, WebhookRows, Tx):
     """What a use case holds between begin and commit."""
 
     def __init__(self, store: Store[Any], connection: AsyncConnection) -> None:

@@ -59,6 +59,9 @@ class Witnessed:
         except (StatementInvalid, ValueError, TypeError, KeyError) as error:
             raise CosignatureInvalid("The cosignature can't be read, or is not the caller's.") from error
         async with self._book.transaction() as tx:
+            await self._rows.frontier(
+                tx.connection, lock=True
+            )  # Facts about a ledger leave in the order of its changes.
             head = await self._rows.head_of(tx.connection, size)
             if head is None or head.root_hash != root or statement.claims.get("log") != self._book.service:
                 raise CosignatureInvalid("There is no such head in this ledger.")
@@ -85,6 +88,7 @@ class Witnessed:
             raise EvidenceInvalid("The evidence can't be read, or is not the caller's.") from error
         table = self._book.tables.ledger_fork
         async with self._book.transaction() as tx:
+            await self._rows.frontier(tx.connection, lock=True)  # As above.
             count = select(func.count()).select_from(table).where(table.c.witness == found.witness)
             if (await tx.connection.execute(count)).scalar_one() >= EVIDENCE_MAX:
                 raise TooManyRequests("This witness has shown enough.", retry_after_seconds=3600)

@@ -18,7 +18,7 @@ from services.kit.telemetry import current_traceparent
 if TYPE_CHECKING:
     from services.kit.store.store import Store
 
-OUTBOX_COLUMNS: Final = ("event_id", "type", "key", "value", "occur_time", "traceparent", "correlation", "causation")
+OUTBOX_COLUMNS: Final = ("occur_time", "event_id", "type", "key", "value", "traceparent", "correlation", "causation")
 KEY_CHARACTERS_MAX: Final = 200
 FACT_BYTES_MAX: Final = 512 * 1024  # the broker takes a mebibyte
 
@@ -70,8 +70,8 @@ class Tx:
     async def record(self, fact: object) -> None:
         """Tell `fact` once this transaction commits, caused by the event being handled, within the running trace.
 
-        Facts are written just before the commit, when every lock that orders them is held: facts of one key leave in
-        the order of the changes.
+        Facts are dated and written just before the commit, when every lock that orders them is held: facts of one key
+        leave in the order of the changes.
         """
         outgoing = fact if isinstance(fact, Outgoing) else self.store.encode(fact)
         value = outgoing.message.SerializeToString(deterministic=True)
@@ -84,7 +84,6 @@ class Tx:
                 outgoing.message.DESCRIPTOR.full_name,
                 outgoing.key,
                 value,
-                self.store.stored(self.store.clock()),
                 current_traceparent(),
                 outgoing.correlation or (cause.correlation if cause else ""),
                 cause.event_id if cause else "",
@@ -103,4 +102,5 @@ class Tx:
     async def flush(self) -> None:
         """Write what was recorded; the store calls it before the commit."""
         if self._facts:
-            await self.store.outbox.many(self.connection, self._facts)
+            now = self.store.stored(self.store.clock())
+            await self.store.outbox.many(self.connection, [(now, *each) for each in self._facts])

@@ -11,10 +11,10 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from services.gateway.rest.app import build_app
 from services.gateway.rest.limits import Limits
 from services.kit.telemetry import Telemetry
+from tests.support.gateway_desks import nothing_counted, refusing
 from tests.support.gateway_door import empty_inbox
 from tests.support.gateway_fake import NOW, FakeGateway, FakeVerifier
 from tests.support.gateway_opendata import FakeOpenData
-from tests.support.gateway_webhooks import refusing
 
 EVENTS = "/api/v1/cases/{case_id}/events"
 """A stream has no end to wait for; tests/unit/gateway/test_rest_events.py has it."""
@@ -30,6 +30,7 @@ app = build_app(
     open_data=FakeOpenData(),
     inbox=empty_inbox(),
     webhooks=refusing(),
+    statistics=nothing_counted(),
     telemetry=Telemetry("gateway"),
     ready=ready,
     limits=Limits(per_second=1e6, burst=1_000_000),

@@ -22,6 +22,7 @@ OPEN = {
     "/api/v1/opendata/datasets/{dataset}/releases/{version}/{file}",
     "/api/v1/opendata/{catalog}",
     "/api/v1/sandbox/personas",
+    "/api/v1/statistics",
     "/data-tracker/v2/heartbeat",
     "/data-tracker/v2/usagePeriod",
     "/healthz",

@@ -14,9 +14,9 @@ from services.gateway.service.webhooks import LOOK, AddWebhook, WebhookDesk
 from services.gateway.store import SqlGatewayStore
 from services.kit.caller import Caller, CallerKind, acting_as
 from services.kit.errors import RightMissing
+from tests.support.gateway_desks import Receiver, verified
 from tests.support.gateway_door import MOTHER, doorway
 from tests.support.gateway_matters import CASE, NOW, plan_of, step
-from tests.support.gateway_webhooks import Receiver, verified
 from tests.support.gateway_world import MovingClock
 from tests.support.probe import resources
 

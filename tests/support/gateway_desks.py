@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Webhooks for doors that have no store, and a receiver that verifies as a library would."""
+"""Desks for doors that have no store, and a receiver of webhooks that verifies as a library would."""
 
 import base64
 import hashlib
@@ -12,13 +12,26 @@ from typing import Any, cast
 
 import httpx
 
+from services.gateway.service.statistics import StatisticDesk, StatisticStore
 from services.gateway.service.webhooks import WebhookDesk, WebhookStore
-from tests.support.gateway_matters import NOW
+from tests.support.gateway_matters import NOW, workflows_of
 
 
 def refusing() -> WebhookDesk:
     """A desk that nobody with the right comes to."""
     return WebhookDesk(cast(WebhookStore, None), clock=lambda: NOW, hosts=(), poll_seconds=1)
+
+
+class _Empty:
+    """No case has ended."""
+
+    async def figures(self, first: str, last: str, matter: str) -> tuple[()]:  # noqa: ARG002 - the port's words
+        return ()
+
+
+def nothing_counted() -> StatisticDesk:
+    """Statistics before the first case has ended."""
+    return StatisticDesk(cast(StatisticStore, _Empty()), workflows_of())
 
 
 @dataclass
