@@ -36,8 +36,10 @@ _COMPARATORS = [
 )
 async def get_statistics(
     door: TheDoor,
-    first: Annotated[str, Query(alias="from", pattern=_DAY, description="First day (China), YYYY-MM-DD.")] = "",
-    last: Annotated[str, Query(alias="to", pattern=_DAY, description="Last day; today where not given.")] = "",
+    first: Annotated[
+        str | None, Query(alias="from", pattern=_DAY, description="First day (China), YYYY-MM-DD.")
+    ] = None,
+    last: Annotated[str | None, Query(alias="to", pattern=_DAY, description="Last day; today where not given.")] = None,
     matter: Annotated[str, Query(max_length=64, description="Code of a matter; all where not given.")] = "",
 ) -> Response:
     """Cases that ended from day to day, the last 90 where nothing is said: sums that lead back to nobody."""
