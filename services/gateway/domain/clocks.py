@@ -6,11 +6,12 @@ the clocks; `bells` tells what has run out by a moment; `next_bell` says when to
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.gateway.domain.case import SETTLED, CaseState, StepState
 from services.gateway.domain.clock import Clock, clock_name, clocks_after
+from services.gateway.domain.dealings import REVIEW, awaits_review
 from services.gateway.domain.definition import Matter, Step, StepKind
 from services.gateway.domain.history import (
     Bound,
@@ -186,6 +187,7 @@ def clock_changes(
     for compiled in plan.steps.values():
         _step(desk, compiled.step, before, after)
     _uncounted(desk, plan, before, after)
+    _extended(desk, before, after)
     return tuple(desk.events)
 
 
@@ -293,11 +295,23 @@ def _uncounted(desk: Desk, plan: Plan, before: CaseState, after: CaseState) -> N
         desk.move(ClockMoved(desk.now, CaseClock.DECISION, ClockMove.RESUME, Dates()))
 
 
+def _extended(desk: Desk, before: CaseState, after: CaseState) -> None:
+    """More time that the head has granted is the step's, and the decision's (art. 42)."""
+    for step_id, asked in after.dealings.extensions.items():
+        if asked.granted and before.dealings.extensions.get(step_id) != asked:
+            for name in (clock_name(step_id), CaseClock.DECISION.value):
+                if name in desk.clocks and desk.clocks[name].open:
+                    move = ClockMoved(desk.now, name, ClockMove.EXTEND, Dates(), because=asked.message)
+                    desk.move(replace(move, amount=asked.working_days, by=asked.by, approved_by=asked.granted_by))
+
+
 def left_out(plan: Plan, state: CaseState) -> Iterator[Text]:
     """By which words of the law the decision's clock stands still now."""
     for step_id, compiled in plan.steps.items():
         if compiled.step.not_counted is not None and state.step(step_id).state in _UNDER_WAY:
             yield compiled.step.not_counted
+    if state.running and awaits_review(state.dealings):
+        yield REVIEW
 
 
 def _has_limits(matter: Matter) -> bool:

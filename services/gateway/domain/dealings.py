@@ -25,6 +25,7 @@ from services.gateway.domain.refusals import (
     ExtensionNotAsked,
     ExtensionRepeated,
     FourEyes,
+    OpinionAsked,
     OpinionNotAsked,
 )
 from services.kit.errors import Violation
@@ -33,6 +34,11 @@ from services.kit.text import Text
 EXTENSION_DAYS_MAX = 60
 """Working days. What a matter's law allows is for its clock; this only bounds the request."""
 
+REVIEW = Text(
+    "专家评审所需时间不计入期限（《行政许可法》第四十五条）",
+    "The time of an expert's review does not count (Administrative Licensing Law, art. 45)",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Extension:
@@ -40,8 +46,11 @@ class Extension:
 
     by: str
     working_days: int
+    message: Text
+    """Why."""
     granted: bool | None = None
     """None until it is decided."""
+    granted_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,8 @@ class Opinion:
 
     step_id: str
     expert: str
+    basis: str = ""
+    """By which law the time until the answer does not count; empty where it counts."""
     answered: bool = False
 
 
@@ -71,17 +82,22 @@ def after(dealings: Dealings, event: DealingEvent) -> Dealings:
         case CorrectionRequested():
             return replace(dealings, corrections={**dealings.corrections, event.step_id: event.items})
         case ExtensionRequested():
-            asked = Extension(event.by, event.working_days)
+            asked = Extension(event.by, event.working_days, event.message)
             return replace(dealings, extensions={**dealings.extensions, event.step_id: asked})
         case ExtensionDecided():
-            decided = replace(dealings.extensions[event.step_id], granted=event.granted)
+            decided = replace(dealings.extensions[event.step_id], granted=event.granted, granted_by=event.by)
             return replace(dealings, extensions={**dealings.extensions, event.step_id: decided})
         case ExpertAsked():
-            asked_of = Opinion(event.step_id, event.expert)
+            asked_of = Opinion(event.step_id, event.expert, event.basis)
             return replace(dealings, opinions={**dealings.opinions, event.opinion_id: asked_of})
         case ExpertAnswered():
             given = replace(dealings.opinions[event.opinion_id], answered=True)
             return replace(dealings, opinions={**dealings.opinions, event.opinion_id: given})
+
+
+def awaits_review(dealings: Dealings) -> bool:
+    """Whether an expert is asked whose time the law leaves out."""
+    return any(one.basis and not one.answered for one in dealings.opinions.values())
 
 
 def fact_of(
@@ -149,13 +165,23 @@ def decide_extension(dealings: Dealings, step_id: str, by: str, *, granted: bool
     return ExtensionDecided(now, step_id, granted, last.working_days, by)
 
 
-def give_opinion(dealings: Dealings, step_id: str, opinion_id: str, by: str, *, now: datetime) -> ExpertAnswered:
-    """The expert has answered.
+def ask_expert(dealings: Dealings, step_id: str, expert: str, by: str, basis: str, *, now: datetime) -> ExpertAsked:
+    """Ask one expert at a time for an opinion. Raises OpinionAsked."""
+    number = sum(one.step_id == step_id for one in dealings.opinions.values())
+    if open_opinion(dealings, step_id) is not None:
+        raise OpinionAsked("An expert was asked already, and has not answered yet.")
+    return ExpertAsked(now, step_id, f"{step_id}:{number + 1}", expert, by, basis)
 
-    Raises:
-        OpinionNotAsked: not of this expert, or they have answered.
-    """
-    asked = dealings.opinions.get(opinion_id)
-    if asked is None or asked.step_id != step_id or asked.expert != by or asked.answered:
+
+def give_opinion(dealings: Dealings, step_id: str, by: str, *, now: datetime) -> ExpertAnswered:
+    """The expert has answered. Raises OpinionNotAsked where somebody else was asked, or nobody."""
+    asked = open_opinion(dealings, step_id)
+    if asked is None or dealings.opinions[asked].expert != by:
         raise OpinionNotAsked("You were not asked for this opinion, or you have given it.")
-    return ExpertAnswered(now, step_id, opinion_id, by)
+    return ExpertAnswered(now, step_id, asked, by)
+
+
+def open_opinion(dealings: Dealings, step_id: str) -> str | None:
+    """The id of the opinion that a step waits for."""
+    found = (key for key, one in dealings.opinions.items() if one.step_id == step_id and not one.answered)
+    return next(found, None)

@@ -12,8 +12,10 @@ from typing import Any
 
 from services.gateway.domain.refusals import (
     AbsenceInvalid,
+    ApprovalNotAsked,
     ClerkAbsent,
     ClerkNotCompetent,
+    FourEyes,
     TaskHeld,
     TaskNotHeld,
     TaskNotOpen,
@@ -186,6 +188,19 @@ def must_hold(custody: Custody, hands: Hands) -> None:
         raise TaskNotHeld("Nobody holds the task.", remedy="Claim it first.")
     if custody.holder not in hands.ids:
         raise held(custody)
+
+
+def must_judge(custody: Custody, proposer: str, hands: Hands, version: int | None) -> None:
+    """Raises FourEyes, ApprovalNotAsked, VersionConflict or TaskNotOpen where the answer that waits is not the clerk's to judge.
+
+    `version` is that of the reading on which the clerk judges; nobody approves what they have not seen.
+    """
+    _must_live(custody)
+    if not proposer:
+        raise ApprovalNotAsked("No answer to the task waits for a second clerk.")
+    if proposer == hands.clerk_id:
+        raise FourEyes("Whoever proposes an answer can't approve it.")
+    must_be_fresh(custody, version)
 
 
 def must_take(to: Clerk, queue: Queue, region: str, absences: Iterable[Absence], today: date) -> None:

@@ -228,6 +228,20 @@ class ExtensionNotAsked(Refusal):
     """There is no request for more time to decide on."""
 
 
+class ApprovalNotAsked(Refusal):
+    """There is no answer that waits for a second clerk."""
+
+
+class ReasonUnknown(Refusal):
+    """The matter lists no such reason for a refusal, and there are no own words."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class OpinionAsked(Refusal):
+    """An expert was asked already, and has not answered yet."""
+
+
 class OpinionNotAsked(Refusal):
     """The caller was not asked for this opinion, or has given it."""
 

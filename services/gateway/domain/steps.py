@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from services.gateway.domain.desk import Desk
 from services.gateway.domain.limits import CaseLimit
 from services.gateway.domain.parts import (
     STEPS_MAX,
@@ -178,6 +179,8 @@ class TaskStep(OwnedStep):
     output: Outputs = Field(default={})
     means: dict[Name, Meaning] = Field(default={})
     """What outputs are, where another matter would ask for it."""
+    desk: Desk | None = None
+    """For departments whose clerks do it."""
     undo: UndoTask | None = None
 
     @model_validator(mode="after")

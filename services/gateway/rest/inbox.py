@@ -52,16 +52,17 @@ router = APIRouter(route_class=JsonRoute, tags=["tasks"], dependencies=[Depends(
 
 TaskId = Annotated[UUID, Path(description="The task (UUID).", examples=["6f0c6f9e-6b1c-4a54-9a43-2f3a5f4f0b52"])]
 States = Annotated[
-    Literal["live", "open", "claimed", "done", "refused", "closed", "all"],
-    Query(description="`live`: open or claimed."),
+    Literal["live", "open", "claimed", "proposed", "done", "refused", "closed", "all"],
+    Query(description="`live`: open, claimed or proposed."),
 ]
 Code = Annotated[str, Query(max_length=64, description="Empty for all.")]
 ETAG = {"ETag": {"description": "The task's version, in quotes.", "schema": {"type": "string"}, "example": '"3"'}}
-_ACTS = errors(401, 403, 404, 409, 412, 413, 415)
+ACTS = errors(401, 403, 404, 409, 412, 413, 415)
 _STATES = {
     "live": frozenset({TaskState.OPEN, TaskState.LEASED}),
     "open": frozenset({TaskState.OPEN}),
     "claimed": frozenset({TaskState.LEASED}),
+    "proposed": frozenset({TaskState.LEASED}),
     "done": frozenset({TaskState.DONE}),
     "refused": frozenset({TaskState.REFUSED}),
     "closed": frozenset({TaskState.CLOSED}),
@@ -92,7 +93,8 @@ async def list_tasks(  # noqa: PLR0917 - called by name
     """List tasks within the caller's skills and jurisdiction, by due date; a supervisor sees the whole department's."""
     now = door.clock()
     bounds = [each for each in (due_before, now if overdue else None) if each is not None]
-    narrow = TaskFilter(_STATES[state], queue, matter, whose, min(bounds, default=None))
+    proposed = state == "proposed" if state in {"claimed", "proposed"} else None
+    narrow = TaskFilter(_STATES[state], queue, matter, whose, min(bounds, default=None), proposed)
     page = await door.inbox.reading.tasks(narrow, page_size=page_size, page_token=page_token)
     shown = Tasks(tasks=[TaskSummary.model_validate(row) for row in page.rows], next_page_token=page.next_token)
     return Response(shown.model_dump_json(), media_type="application/json", headers=next_link(request, page.next_token))
@@ -132,11 +134,11 @@ async def read_task(request: Request, door: TheDoor, task_id: TaskId) -> Respons
     summary="Claim a task",
     operation_id="claim_task",
     response_model=TaskSummary,
-    responses={200: answers("It is the caller's now.", ETAG), **_ACTS},
+    responses={200: answers("It is the caller's now.", ETAG), **ACTS},
 )
 async def claim_task(door: TheDoor, task_id: TaskId, key: IdempotencyKey, if_match: IfMatch = "") -> Response:
     """Take a task that nobody holds. Of two who claim at once one wins; the other learns by `TASK_HELD` who, and since when."""
-    return _task(await door.inbox.acting.claim(_act(task_id, key, if_match)))
+    return task_shown(await door.inbox.acting.claim(act_of(task_id, key, if_match)))
 
 
 @router.post(
@@ -144,13 +146,13 @@ async def claim_task(door: TheDoor, task_id: TaskId, key: IdempotencyKey, if_mat
     summary="Put a task back",
     operation_id="release_task",
     response_model=TaskSummary,
-    responses={200: answers("Nobody holds it now.", ETAG), **_ACTS},
+    responses={200: answers("Nobody holds it now.", ETAG), **ACTS},
 )
 async def release_task(
     door: TheDoor, task_id: TaskId, key: IdempotencyKey, asked: Annotated[SayWhy, Body()], if_match: IfMatch = ""
 ) -> Response:
     """Put a task back into its queue."""
-    return _task(await door.inbox.acting.release(_act(task_id, key, if_match), asked.words))
+    return task_shown(await door.inbox.acting.release(act_of(task_id, key, if_match), asked.words))
 
 
 @router.post(
@@ -158,13 +160,13 @@ async def release_task(
     summary="Give a task to a clerk",
     operation_id="assign_task",
     response_model=TaskSummary,
-    responses={200: answers("It is in that clerk's hands now.", ETAG), **_ACTS},
+    responses={200: answers("It is in that clerk's hands now.", ETAG), **ACTS},
 )
 async def assign_task(
     door: TheDoor, task_id: TaskId, key: IdempotencyKey, asked: Annotated[Assignment, Body()], if_match: IfMatch = ""
 ) -> Response:
     """Give a task to a clerk, or hand it over from another; needs the right `gateway.supervise`."""
-    return _task(await door.inbox.acting.assign(_act(task_id, key, if_match), asked.clerk, asked.words))
+    return task_shown(await door.inbox.acting.assign(act_of(task_id, key, if_match), asked.clerk, asked.words))
 
 
 @router.post(
@@ -172,13 +174,13 @@ async def assign_task(
     summary="Write a note beside a task",
     operation_id="note_task",
     response_model=TaskSummary,
-    responses={200: answers("It is written.", ETAG), **_ACTS},
+    responses={200: answers("It is written.", ETAG), **ACTS},
 )
 async def note_task(
     door: TheDoor, task_id: TaskId, key: IdempotencyKey, asked: Annotated[NewNote, Body()], if_match: IfMatch = ""
 ) -> Response:
     """Write a note for colleagues; the resident doesn't see it."""
-    return _task(await door.inbox.acting.note(_act(task_id, key, if_match), asked.words))
+    return task_shown(await door.inbox.acting.note(act_of(task_id, key, if_match), asked.words))
 
 
 @router.post(
@@ -186,13 +188,16 @@ async def note_task(
     summary="Answer a task",
     operation_id="answer_task",
     response_model=TaskSummary,
-    responses={200: answers("The case goes on with it.", ETAG), **_ACTS},
+    responses={200: answers("The case goes on with it.", ETAG), **ACTS},
 )
 async def answer_task(
     door: TheDoor, task_id: TaskId, key: IdempotencyKey, asked: Annotated[Answer, Body()], if_match: IfMatch = ""
 ) -> Response:
-    """Say what came of a task that the caller holds, or refuse it in words that the resident reads."""
-    return _task(await door.inbox.acting.answer(_act(task_id, key, if_match), _verdict(asked)))
+    """Say what came of a task that the caller holds, or refuse it in words that the resident reads.
+
+    Where the task needs four eyes, the answer is kept as a proposal until a second clerk approves it.
+    """
+    return task_shown(await door.inbox.acting.answer(act_of(task_id, key, if_match), _verdict(asked)))
 
 
 @router.post(
@@ -226,14 +231,17 @@ def _many(door: TheDoor, asked: Bulk) -> Callable[[Act], Awaitable[Summary]]:
 def _verdict(asked: Answer) -> Verdict:
     if asked.refused is None:
         return Verdict(output=asked.output)
-    return Verdict(reason=asked.refused.reason, message=Text(asked.refused.message.zh, asked.refused.message.en))
+    message = asked.refused.message
+    return Verdict(reason=asked.refused.reason, message=Text(message.zh, message.en) if message else None)
 
 
-def _act(task_id: UUID, key: str, if_match: str) -> Act:
+def act_of(task_id: UUID, key: str, if_match: str) -> Act:
+    """What a request does."""
     return Act(str(task_id), key, version_of(if_match))
 
 
-def _task(task: Summary) -> Response:
+def task_shown(task: Summary) -> Response:
+    """The task as it is now."""
     return _json(TaskSummary.model_validate(task), task.version)
 
 

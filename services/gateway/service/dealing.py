@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What agencies do with a task beside answering it: hold it without a stream, give it back, note, ask for corrections and for time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
-from services.gateway.domain.advance import awaits
 from services.gateway.domain.case import CaseState
 from services.gateway.domain.dealings import ask_correction, ask_extension, decide_extension
 from services.gateway.domain.definition import canonical_json
@@ -16,8 +15,8 @@ from services.gateway.domain.refusals import LeaseLost, TaskNotOpen
 from services.gateway.service.bell import tasks_key
 from services.gateway.service.engine import Engine, Turn
 from services.gateway.service.inbox.ports import InboxStore, InboxTx, LogEntry, LogKind
-from services.gateway.service.ports import CaseMoved, Remembered, TaskRow, TaskState
-from services.gateway.service.tasks import RIGHT, must_hold, own
+from services.gateway.service.ports import Remembered, TaskRow, TaskState
+from services.gateway.service.tasks import RIGHT, Decide, deal, must_hold, own
 from services.kit.caller import current_caller
 from services.kit.errors import PageTokenInvalid, RequestIdReused
 from services.kit.ids import new_id
@@ -26,8 +25,6 @@ from services.kit.text import Text
 
 PAGE_DEFAULT = 50
 PAGE_MAX = 200
-Decide = Callable[[Plan, CaseState, str], DealingEvent]
-"""The event for a step; raises where a rule says no."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,21 +143,6 @@ class DealingDesk:
         if first is not None and first.fingerprint != note.fingerprint:
             raise RequestIdReused("The request id belongs to another request.")
         return first is not None
-
-
-async def deal(turn: Turn, task: TaskRow, decide: Decide) -> None:
-    """Take an event into the case of a task that is still asked for.
-
-    Raises:
-        CaseMoved: the task went into other hands meanwhile; look at it again.
-        TaskNotOpen: its case no longer asks for it.
-    """
-    file, plan = await turn.load(task.case_id)
-    if await turn.tx.task(task.task_id, lock=True) != task:
-        raise CaseMoved
-    if not awaits(file.state, task.step_id, task.attempt):
-        raise TaskNotOpen("The case no longer asks for this task.")
-    await turn.apply(file, plan, [decide(plan, file.state, task.step_id)])
 
 
 def _officer(account: str) -> str:

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from services.gateway.domain.bounds import Standing
 from services.gateway.domain.case import CaseState, CaseStatus
@@ -106,6 +106,12 @@ class TaskRow:
     """The clerk's account who holds it or did it, of a task in a queue."""
     since: datetime | None = None
     """From when they hold it."""
+    proposer: str = ""
+    """The clerk whose answer waits for a second one; empty where none does."""
+    proposal: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """That answer."""
+    expert: str = ""
+    """The clerk who was asked for an opinion and has not given it."""
     version: int = 1
     """Counts up with every change; the ETag."""
     created: datetime | None = None

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """For departments: their parts of cases, by lease."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from services.gateway.domain.advance import Answer, awaits, react_to_answer
+from services.gateway.domain.case import CaseState
 from services.gateway.domain.definition import TaskStep, canonical_json
 from services.gateway.domain.form import check_output
-from services.gateway.domain.history import Event, Outcome
+from services.gateway.domain.history import DealingEvent, Event, Outcome
 from services.gateway.domain.inbox import TO_PROGRAM
 from services.gateway.domain.plan import Plan
 from services.gateway.domain.refusals import LeaseLost, TaskNotFound, TaskNotOpen
@@ -44,6 +45,10 @@ class RefuseTask:
     lease_token: str
     reason: str
     message: Text
+
+
+Decide = Callable[[Plan, CaseState, str], DealingEvent]
+"""The event for a step; raises where a rule says no."""
 
 
 class TaskDesk:
@@ -158,6 +163,21 @@ def reactions(plan: Plan, file: CaseFile, answer: Answer, now: datetime, *, done
     if done and isinstance(step, TaskStep):
         answer = replace(answer, output=check_output(step, answer.output))
     return react_to_answer(plan, file.case_id, file.state, answer, now)
+
+
+async def deal(turn: Turn, task: TaskRow, decide: Decide) -> None:
+    """Take an event into the case of a task that is still asked for.
+
+    Raises:
+        CaseMoved: the task went into other hands meanwhile; look at it again.
+        TaskNotOpen: its case no longer asks for it.
+    """
+    file, plan = await turn.load(task.case_id)
+    if await turn.tx.task(task.task_id, lock=True) != task:
+        raise CaseMoved
+    if not awaits(file.state, task.step_id, task.attempt):
+        raise TaskNotOpen("The case no longer asks for this task.")
+    await turn.apply(file, plan, [decide(plan, file.state, task.step_id)])
 
 
 def own(task: TaskRow | None) -> TaskRow:

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of the inbox: tasks in queues, what was said beside them, the roster and who is away."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, case, delete, false, func, or_, select, true, tuple_, update
 
+from services.gateway.domain.effects import ClockRow, Effects, TimerKind
 from services.gateway.domain.inbox import TO_PROGRAM, Absence, Clerk
 from services.gateway.service.inbox.ports import ListedTask, LogEntry, LogKind, QueueCount, Scope, TaskFilter, Whose
 from services.gateway.service.ports import TaskRow, TaskState
-from services.gateway.store.rows import seal, task_row, unseal
+from services.gateway.store.rows import NEVER, seal, task_row, unseal
 from services.gateway.store.tables import absences, cases, clerks, task_logs, tasks
 from services.kit.ids import new_id
 from services.kit.store import Store, Tx
@@ -24,18 +25,15 @@ class InboxRows(Tx):
 
     async def pass_task(self, before: TaskRow, clerk_id: str, since: datetime | None) -> bool:
         """A new token with every change of hands: whoever held it before can't answer it any more."""
-        passed = (
-            update(tasks)
-            .where(tasks.c.task_id == before.task_id, tasks.c.version == before.version, tasks.c.state.in_(LIVE))
-            .values(
-                clerk=clerk_id,
-                since=since,
-                state=(TaskState.LEASED if clerk_id else TaskState.OPEN).value,
-                lease_token=new_id() if clerk_id else "",
-                version=before.version + 1,
-            )
+        return await self._change(
+            before,
+            clerk=clerk_id,
+            since=since,
+            state=(TaskState.LEASED if clerk_id else TaskState.OPEN).value,
+            lease_token=new_id() if clerk_id else "",
+            proposer="",
+            proposal=None,
         )
-        return (await self.connection.execute(passed)).rowcount == 1
 
     async def lease_task(self, task_id: str, holder: str, token: str, until: datetime | None) -> None:
         """Into the hands of a system, or with an empty token in nobody's."""
@@ -48,6 +46,34 @@ class InboxRows(Tx):
         """Whom a system's lease is for."""
         asked = select(tasks.c.holder).where(tasks.c.task_id == task_id)
         return str((await self.connection.execute(asked)).scalar_one())
+
+    async def propose(self, before: TaskRow, clerk_id: str, proposal: Mapping[str, Any] | None) -> bool:
+        """Keep an answer until a second clerk has seen it, or with None keep none; False where the task has changed."""
+        sealed = None if proposal is None else seal(self.store.keyring, f"proposal:{before.task_id}", proposal)
+        return await self._change(before, proposer=clerk_id, proposal=sealed)
+
+    async def set_expert(self, before: TaskRow, clerk_id: str) -> bool:
+        """Who is asked for an opinion, or with an empty name nobody any more; False where the task has changed."""
+        return await self._change(before, expert=clerk_id)
+
+    async def _change(self, before: TaskRow, **columns: Any) -> bool:
+        changed = update(tasks).where(
+            tasks.c.task_id == before.task_id, tasks.c.version == before.version, tasks.c.state.in_(LIVE)
+        )
+        done = await self.connection.execute(changed.values(version=before.version + 1, **columns))
+        return done.rowcount == 1
+
+    async def date_tasks(self, rows: Sequence[ClockRow]) -> None:
+        """Tasks of steps whose clock has changed are due when it says."""
+        for row in rows:
+            if row.step_id and row.ended is None:
+                meant = update(tasks).where(
+                    tasks.c.case_id == row.case_id,
+                    tasks.c.step_id == row.step_id,
+                    tasks.c.queue != TO_PROGRAM,
+                    tasks.c.state.in_(LIVE),
+                )
+                await self.connection.execute(meant.values(due=_first(row), version=tasks.c.version + 1))
 
     async def log_task(self, task_id: str, entry: LogEntry) -> None:
         """The next entry of the task."""
@@ -198,13 +224,26 @@ class InboxReads(Store[Any]):
         ]
 
 
+def dues(effects: Effects) -> dict[str, datetime]:
+    """When new tasks are due, by step: what comes first of the clock and of the time that an attempt may take."""
+    found = {one.step_id: one.due for one in effects.timers if one.kind is TimerKind.LIMIT}
+    for row in effects.clocks:
+        if row.step_id:
+            found[row.step_id] = min(_first(row), found.get(row.step_id, NEVER))
+    return found
+
+
+def _first(row: ClockRow) -> datetime:
+    return min((each for each in (row.promised, row.due) if each is not None), default=NEVER)
+
+
 def _seen(scope: Scope) -> ColumnElement[bool]:
     """Tasks in queues of this department that are within somebody's competence, or in their hands."""
     competent = [
         and_(tasks.c.queue == queue, or_(*(_within(prefix) for prefix in sorted(prefixes))))
         for queue, prefixes in sorted(scope.queues.items())
     ]
-    within = or_(*competent, tasks.c.clerk.in_(scope.own)) if competent else tasks.c.clerk.in_(scope.own)
+    within = or_(*competent, tasks.c.clerk.in_(scope.own), tasks.c.expert.in_(scope.own))
     return and_(tasks.c.agency == scope.agency, tasks.c.queue != TO_PROGRAM, within)
 
 
@@ -220,6 +259,8 @@ def _wanted(scope: Scope, narrow: TaskFilter) -> ColumnElement[bool]:
         wanted.append(tasks.c.matter == narrow.matter)
     if narrow.due_before is not None:
         wanted.append(tasks.c.due < narrow.due_before)
+    if narrow.proposed is not None:
+        wanted.append(tasks.c.proposer != "" if narrow.proposed else tasks.c.proposer == "")
     if narrow.whose is Whose.MINE:
         wanted.append(tasks.c.clerk.in_(scope.own))
     elif narrow.whose is Whose.UNCLAIMED:

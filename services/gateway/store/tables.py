@@ -86,6 +86,9 @@ tasks = Table(
     Column("region", String(12), nullable=False, server_default=""),
     Column("clerk", String(100), nullable=False, server_default=""),
     Column("since", UtcDateTime),
+    Column("proposer", String(100), nullable=False, server_default=""),
+    Column("proposal", LargeBinary),  # sealed
+    Column("expert", String(100), nullable=False, server_default=""),
     Column("version", Integer, nullable=False, server_default="1"),
     Column("due", UtcDateTime),  # of a task in a queue always there, so that pages can go by it
     Column("finished", UtcDateTime),

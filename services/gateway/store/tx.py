@@ -19,7 +19,7 @@ from services.gateway.service.ports import CaseFile, CaseMoved, Remembered, Task
 from services.gateway.store import leases
 from services.gateway.store.clocks import ClockRows
 from services.gateway.store.files import Files
-from services.gateway.store.inbox import InboxRows
+from services.gateway.store.inbox import InboxRows, dues
 from services.gateway.store.rows import NEVER, case_columns, event_row, seal, task_row
 from services.gateway.store.snapshots import is_due, snapshot_row
 from services.gateway.store.standing import standing_of
@@ -41,6 +41,8 @@ from services.kit.ids import derived_id
 from services.kit.store import Store, Tx
 from services.kit.telemetry import current_traceparent
 
+_DONE_WITH = {"input": b"", "proposer": "", "proposal": None, "expert": ""}
+"""Of a task that has ended: what was kept for it has served its purpose."""
 _LIVE = (TaskState.OPEN.value, TaskState.LEASED.value)
 # Built once: to build a statement costs as much as to run it.
 ADD_EVENTS = events.insert()
@@ -58,7 +60,7 @@ FINISH_TASK = (
     )
     .values(
         version=tasks.c.version + 1,
-        input=b"",
+        **_DONE_WITH,
         **{name: bindparam(name) for name in ("state", "request_id", "answer_digest", "finished")},
     )
 )
@@ -174,7 +176,7 @@ class SqlGatewayTx(ClockRows, InboxRows, StatisticRows, WebhookRows, Tx):
             await self.connection.execute(delete(timers).where(timers.c.case_id == effects.ended))
         now = self.store.clock()
         if effects.tasks:
-            limits = {one.step_id: one.due for one in effects.timers if one.kind is TimerKind.LIMIT}
+            limits = dues(effects)
             new = zip(effects.tasks, places, strict=True)
             rows = [self._task(one, place, now, limits.get(one.step_id, NEVER)) for one, place in new]
             await self.connection.execute(tasks.insert(), rows)
@@ -195,6 +197,7 @@ class SqlGatewayTx(ClockRows, InboxRows, StatisticRows, WebhookRows, Tx):
             )
         if effects.clocks:
             await self.put_clocks(effects.clocks)
+            await self.date_tasks(effects.clocks)
         for fact in effects.facts:
             await self.record(fact)
 
@@ -226,7 +229,7 @@ class SqlGatewayTx(ClockRows, InboxRows, StatisticRows, WebhookRows, Tx):
 
     async def _close_tasks(self, case_id: str, *more: ColumnElement[bool]) -> None:
         """Nobody is to act on these any more; what they held is let go."""
-        closed = {"state": TaskState.CLOSED.value, "input": b"", "holder": "", "version": tasks.c.version + 1}
+        closed = {**_DONE_WITH, "state": TaskState.CLOSED.value, "holder": "", "version": tasks.c.version + 1}
         meant = update(tasks).where(tasks.c.case_id == case_id, tasks.c.state.in_(_LIVE), *more)
         await self.connection.execute(meant.values(closed))
 

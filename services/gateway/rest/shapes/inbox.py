@@ -40,11 +40,13 @@ class TaskSummary(Shape):
     operation: str = Field(description="What is to be done.", examples=["answer_complaint"])
     queue: str = Field(examples=["complaints"])
     region: str = Field(description="Region code (GB/T 2260) of the place concerned.", examples=["990100"])
-    state: Literal["open", "claimed", "done", "refused", "closed"] = Field(
-        description="`closed`: the case no longer asks for it."
+    state: Literal["open", "claimed", "proposed", "done", "refused", "closed"] = Field(
+        description="`proposed`: an answer waits for a second clerk. `closed`: the case no longer asks for it."
     )
     clerk: str = Field(description="Account of who holds it or did it; empty for nobody.")
     since: Moment | None = Field(description="From when.")
+    proposer: str = Field(description="Whose answer waits for a second clerk; empty where none does.")
+    expert: str = Field(description="Who was asked for an opinion and has not given it; empty for nobody.")
     created: Moment | None
     due: Moment | None = Field(description="By when it is to be answered; null where no limit runs.")
     overdue: bool
@@ -80,6 +82,37 @@ class CaseFact(Shape):
     )
 
 
+class Ground(Shape):
+    """A reason that the matter lists; the words are what the resident reads."""
+
+    reason: str = Field(examples=["OUTSIDE_JURISDICTION"])
+    message: Words
+
+
+class Proposal(Shape):
+    """An answer that waits for a second clerk."""
+
+    output: dict[str, Value] | None = Field(description="What came of the task; null for a refusal.")
+    reason: str = Field(description="Of a refusal.")
+    message: Words | None = Field(description="Of a refusal: what the resident will read.")
+
+
+class Item(Shape):
+    """One thing that the applicant was asked to correct."""
+
+    name: str = Field(description="Field of the form.", examples=["about"])
+    words: Words
+
+
+class Extension(Shape):
+    """More time that was asked for."""
+
+    by: str = Field(description="Who asked.")
+    working_days: int
+    message: Words = Field(description="Why.")
+    granted: bool | None = Field(description="Null until the head has decided.")
+
+
 class LogEntry(Shape):
     """One thing that happened to the task within the department."""
 
@@ -103,6 +136,11 @@ class Task(Shape):
     facts: list[CaseFact]
     licenses: list[CaseLicense]
     outputs: list[WantedOutput]
+    four_eyes: bool = Field(description="An answer counts once a second clerk has approved it.")
+    refusals: list[Ground]
+    proposal: Proposal | None
+    corrections: list[Item]
+    extension: Extension | None
     timeline: list[Entry]
     log: list[LogEntry]
 
@@ -218,7 +256,52 @@ class Refused(Asked):
         StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{1,63}$"),
         Field(description="Machine reason.", examples=["OUTSIDE_JURISDICTION"]),
     ]
-    message: OwnWords
+    message: Annotated[OwnWords | None, Field(description="Left out: the matter's words for the reason.")] = None
+
+
+class NewItem(Asked):
+    """One thing to correct."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")] = Field(
+        description="Field of the form.", examples=["about"]
+    )
+    words: OwnWords
+
+
+class Corrections(Asked):
+    """Everything that the applicant is to correct; a task can ask once."""
+
+    items: Annotated[list[NewItem], Field(min_length=1, max_length=50)]
+
+
+class MoreTime(Asked):
+    """More time, and why."""
+
+    working_days: Annotated[int, Field(ge=1, le=60, examples=[5])]
+    reason: OwnWords
+
+
+class Decision(Asked):
+    """Whether more time is granted."""
+
+    granted: bool
+
+
+class Question(Asked):
+    """What an expert is asked."""
+
+    expert: ClerkName
+    question: Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=_NO_CONTROLS)] = Field(
+        examples=["结构是否安全？"]
+    )
+
+
+class Opinion(Asked):
+    """What the expert says."""
+
+    opinion: Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=_NO_CONTROLS)] = Field(
+        examples=["结构安全。"]
+    )
 
 
 class Answer(Asked):

@@ -2,11 +2,13 @@
 """The inbox behind the workbench: departments without a system do their tasks by clerks."""
 
 from services.gateway.service.engine import Engine
-from services.gateway.service.inbox.acting import Act, InboxActing, Verdict
+from services.gateway.service.inbox.acting import Act
+from services.gateway.service.inbox.dealing import InboxDealing
 from services.gateway.service.inbox.office import Office, clerk
 from services.gateway.service.inbox.people import InboxPeople
 from services.gateway.service.inbox.ports import InboxStore, LogEntry, LogKind, TaskFilter, Whose
 from services.gateway.service.inbox.reading import InboxReading
+from services.gateway.service.inbox.verdict import Verdict
 from services.gateway.service.inbox.views import (
     AbsenceView,
     BulkOutcome,
@@ -46,5 +48,5 @@ class Inbox:
     def __init__(self, engine: Engine, store: InboxStore) -> None:
         office = Office(engine, store)
         self.reading = InboxReading(office)
-        self.acting = InboxActing(office)
+        self.acting = InboxDealing(office)
         self.people = InboxPeople(office)

@@ -68,7 +68,7 @@ class Office:
         if task is not None and task.agency == clerk().agency and task.queue != TO_PROGRAM:
             queue = self.queue(task.queue)
             competent = queue is not None and hands.works_on(queue, task.region)
-            if competent or hands.supervises or task.clerk in hands.ids:
+            if competent or hands.supervises or not hands.ids.isdisjoint({task.clerk, task.expert}):
                 return task
         raise TaskNotFound("There is no such task.")
 
@@ -90,6 +90,8 @@ class Office:
             region=task.region,
             state=state_word(task),
             clerk=task.clerk,
+            proposer=task.proposer,
+            expert=task.expert,
             since=task.since,
             created=task.created,
             due=task.due,
@@ -122,7 +124,9 @@ def is_live(task: TaskRow) -> bool:
 
 def state_word(task: TaskRow) -> str:
     """What clerks call its state."""
-    return "claimed" if task.state is TaskState.LEASED else task.state.value
+    if task.state is TaskState.LEASED:
+        return "proposed" if task.proposer else "claimed"
+    return task.state.value
 
 
 def custody_of(task: TaskRow) -> Custody:

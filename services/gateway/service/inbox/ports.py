@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from services.gateway.domain.history import Event
 from services.gateway.domain.inbox import Absence, Clerk
@@ -21,6 +21,14 @@ class LogKind(StrEnum):
     ASSIGNED = "assigned"
     HANDED_OVER = "handed_over"
     NOTED = "noted"
+    EXPERT_ASKED = "expert_asked"
+    EXPERT_ANSWERED = "expert_answered"
+    CORRECTION_ASKED = "correction_asked"
+    EXTENSION_ASKED = "extension_asked"
+    EXTENSION_GRANTED = "extension_granted"
+    EXTENSION_REFUSED = "extension_refused"
+    PROPOSED = "proposed"
+    SENT_BACK = "sent_back"
     DONE = "done"
     REFUSED = "refused"
 
@@ -65,6 +73,8 @@ class TaskFilter:
     matter: str = ""
     whose: Whose = Whose.ALL
     due_before: datetime | None = None
+    proposed: bool | None = None
+    """Whether an answer waits for a second clerk; None for either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,12 @@ class InboxTx(Protocol):
 
     async def pass_task(self, before: TaskRow, clerk_id: str, since: datetime | None) -> bool:
         """Into a clerk's hands, or nobody's; False where it has changed since `before`, or ended."""
+
+    async def propose(self, before: TaskRow, clerk_id: str, proposal: Mapping[str, Any] | None) -> bool:
+        """Keep an answer until a second clerk has seen it, or with None keep none; False where the task has changed."""
+
+    async def set_expert(self, before: TaskRow, clerk_id: str) -> bool:
+        """Who is asked for an opinion, or with an empty name nobody any more; False where the task has changed."""
 
     async def lease_task(self, task_id: str, holder: str, token: str, until: datetime | None) -> None:
         """Into the hands of a system, or with an empty token in nobody's; the task must be locked."""

@@ -13,6 +13,7 @@ from services.gateway.domain.plan import Plan
 from services.gateway.domain.refusals import QueueNotFound
 from services.gateway.service.inbox.office import Office
 from services.gateway.service.inbox.ports import QueueCount, TaskFilter
+from services.gateway.service.inbox.verdict import Verdict
 from services.gateway.service.inbox.views import CaseFact, QueueView, TaskDetail, TaskSummary, WantedOutput
 from services.gateway.service.ports import CaseFile, TaskRow
 from services.gateway.service.present import licenses_of, timeline_entry
@@ -65,6 +66,11 @@ class InboxReading:
             outputs=tuple(
                 WantedOutput(name, kind.rstrip("?"), not kind.endswith("?")) for name, kind in step.output.items()
             ),
+            four_eyes=step.desk is not None and step.desk.four_eyes,
+            refusals=step.desk.refusals if step.desk else (),
+            proposal=Verdict.of(task.proposal) if task.proposal else None,
+            corrections=file.state.dealings.corrections.get(task.step_id, ()),
+            extension=file.state.dealings.extensions.get(task.step_id),
             timeline=await self._timeline(plan, task),
             log=tuple(await self._office.store.task_log(task.task_id, LOG_MAX)),
         )

@@ -5,9 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from services.gateway.domain.dealings import Extension
+from services.gateway.domain.desk import Ground
 from services.gateway.domain.expressions import Scalar
+from services.gateway.domain.history import CorrectionItem
 from services.gateway.domain.values import StepInput
 from services.gateway.service.inbox.ports import LogEntry
+from services.gateway.service.inbox.verdict import Verdict
 from services.gateway.service.views import IssuedLicense, TimelineEntry
 from services.kit.text import Text
 
@@ -25,10 +29,14 @@ class TaskSummary:
     queue: str
     region: str
     state: str
-    """`open`, `claimed`, `done`, `refused` or `closed`."""
+    """`open`, `claimed`, `proposed`, `done`, `refused` or `closed`."""
     clerk: str
     """Account of who holds it or did it; empty for nobody."""
     since: datetime | None
+    proposer: str
+    """Whose answer waits for a second clerk; empty where none does."""
+    expert: str
+    """Who was asked for an opinion and has not given it; empty for nobody."""
     created: datetime | None
     due: datetime | None
     overdue: bool
@@ -68,6 +76,16 @@ class TaskDetail:
     facts: tuple[CaseFact, ...] = field(repr=False)
     licenses: tuple[IssuedLicense, ...]
     outputs: tuple[WantedOutput, ...]
+    four_eyes: bool
+    """An answer counts once a second clerk has approved it."""
+    refusals: tuple[Ground, ...]
+    """Reasons that the matter lists for refusing it."""
+    proposal: Verdict | None
+    """The answer that waits for a second clerk."""
+    corrections: tuple[CorrectionItem, ...]
+    """What the applicant was asked to correct."""
+    extension: Extension | None
+    """More time that was asked for."""
     timeline: tuple[TimelineEntry, ...]
     log: tuple[LogEntry, ...] = field(repr=False)
 
