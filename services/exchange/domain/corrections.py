@@ -23,6 +23,8 @@ from services.kit.ledger.access import ANSWERED
 
 BASIS = "Order 809; PIPL art. 46"
 PURPOSE = "correction"
+CITIZEN = "citizen:"
+"""Begins the word for a resident who claims; nothing follows where the person's key was erased."""
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 OPERATIONS = frozenset({"correction_opened", "correction_read", "recall_read"})
 """Of the corrections' own leaves, which give no value out."""
@@ -86,6 +88,9 @@ class Claim:
 
 SEALED = Claim("", "", "", "", "", ())
 """Stands where the words were not opened, because a list shows none."""
+
+FORGOTTEN = SEALED
+"""Stands where the person's key was erased."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +225,16 @@ def withdraw(before: Correction, *, now: datetime) -> Correction:
     """The claimant no longer disputes it. Raises CorrectionNotOpen."""
     _must_be_open(before)
     return replace(before, state=CorrectionState.WITHDRAWN, close_time=now)
+
+
+def forgotten(before: Correction, *, now: datetime) -> Correction:
+    """Keep that there was a dispute, of which field, how and when it ended; not about whom, nor a word of it.
+
+    An open one ends: nobody could be told any more what comes of it. Receivers that were told may still acknowledge.
+    """
+    ended = withdraw(before, now=now) if before.disputed else before
+    own = before.claimant.startswith(CITIZEN)
+    return replace(ended, subject="", claimant=CITIZEN if own else before.claimant, claim=FORGOTTEN, explanation="")
 
 
 def extend(before: Correction) -> Correction:

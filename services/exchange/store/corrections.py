@@ -82,6 +82,7 @@ correction = Table(
     Index("correction_late", "open_time", "correction_id", sqlite_where=text("late = 1"), postgresql_where=_LATE),
     Index("correction_by_time", "open_time", "correction_id"),
     Index("correction_by_update", "update_time"),
+    Index("correction_by_subject", "subject"),
     Index(
         "correction_open",
         "claimant",
@@ -154,6 +155,12 @@ class CorrectionRows(Tx):
         await self.connection.execute(
             update(correction).where(correction.c.correction_id == after.correction_id).values(row)
         )
+
+    async def corrections_about(self, subject: str, *, limit: int) -> Sequence[Correction]:
+        """Read and lock some about a subject, by the ledger's name; none by the name of nobody."""
+        asked = select(correction).where(correction.c.subject == subject, correction.c.subject != "")
+        found = await self.connection.execute(asked.limit(limit).with_for_update())
+        return [correction_from(row, self.store.keyring) for row in found.mappings()]
 
     async def open_corrections(self, claimant: str) -> int:
         """Count those of a claimant that are open."""

@@ -39,6 +39,8 @@ from services.kit.ledger.witnessed import Witnessed
 from services.kit.logs import get_logger
 
 LEAVES_MAX = 1000
+Forget = Callable[[Any, str], Awaitable[None]]
+"""Makes a service's own rows forget a person: given the transaction of the erasure, and what leaves call the person until then."""
 CASE_CHARACTERS_MAX = 200
 """A fact about a case has the case as its key."""
 CLOSE_SECONDS = 2.0
@@ -113,6 +115,7 @@ class Ledger:
         self._group = GroupCommit(book, self._rows)
         self._heads = Heads(book, self._rows, signing_key)
         self._keys = Keys(book)
+        self._forgetting: list[Forget] = []
         self.orders = Orders(book)
         self.own = OwnLeaves(book, self._rows, self._heads, self._keys, self.orders)
         self.witnessed = Witnessed(book, self._rows)
@@ -203,12 +206,19 @@ class Ledger:
         """What a person is called in this ledger, 64 hexadecimal digits."""
         return self._keys.persons.of(subject_id).name
 
+    def also_forget(self, forget: Forget) -> None:
+        """Have rows that go by a person's name in this ledger forget the person in the transaction that erases the key."""
+        self._forgetting.append(forget)
+
     async def erase(self, request_id: str, subject_id: str, basis: str) -> Receipt:
         """Erase a person's key: afterwards nobody can tell which leaves are about them. The receipt is that of the last leaf by name."""
         current_caller().must("ledger.erase")
         access = Access("ledger.erase", subject_id, "erasure", basis, case_id=request_id)
         async with self._book.transaction() as tx:
             if await tx.first_sight(request_id):
+                for name in self._keys.names(subject_id):
+                    for forget in self._forgetting:
+                        await forget(tx, name)
                 receipt, erased = await self._keys.erase(tx, access)
             else:
                 found = await self._rows.leaves_from(tx.connection, 0, 1, request_id)

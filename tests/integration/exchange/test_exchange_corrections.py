@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from tongban.exchange.v1 import corrections_events_pb2 as facts
 
-from services.exchange.domain.corrections import CorrectionState, Proof, ProofKind, RecallMeasure
+from services.exchange.domain.corrections import FORGOTTEN, CorrectionState, Proof, ProofKind, RecallMeasure
 from services.exchange.domain.refusals import (
     CorrectionNotFound,
     CorrectionNotOpen,
@@ -22,12 +22,13 @@ from services.exchange.domain.refusals import (
     TooManyCorrections,
     ValueNotReceived,
 )
-from services.exchange.service.corrections import Reply
+from services.exchange.service.corrections import Disputes, Reply
 from services.exchange.service.corrections.claims import OPEN_MAX
 from services.kit.calendar import ExtensionNotAllowed
 from services.kit.caller import Caller, CallerKind, acting_as
 from services.kit.errors import RequestIdReused, RequestInvalid, RightMissing, VersionConflict
 from services.kit.ids import new_id
+from services.kit.ledger import merkle
 from tests.support.exchange_disputes import (
     ABOUT_NUMBER,
     PROVIDER,
@@ -451,3 +452,89 @@ async def test_answers_that_meet_their_own_bells_either_count_or_are_told_to_rep
     await world.rung()
     late = [each for each in await world.clocks() if each[2] == EXPIRY]
     assert len(late) <= len(opened)
+
+
+# ---- persons who are forgotten ---------------------------------------------------------------------------------------
+
+
+async def erased(world: Disputed) -> None:
+    """The key of the resident whom everything here is about is erased."""
+    with acting_as(OPERATOR):
+        await world.store.ledger.erase(new_id(), SUBJECT_ID, "PIPL art. 47")
+
+
+async def test_no_row_names_a_person_whose_key_was_erased_and_every_count_and_proof_stays(world: Disputed) -> None:
+    await world.gave(HOSPITAL)
+    name = world.store.pseudonym(SUBJECT_ID)
+    settled, by_school = await world.opened(), await world.opened(agency(SCHOOL), subject=ABOUT_NUMBER)
+    await world.confirmed(settled)
+    other = await world.opened(OTHER)
+    before = await world.store.ledger.head()
+    await erased(world)
+    for correction_id in (settled, by_school):
+        counted = await world.store.read_correction(correction_id)
+        assert counted is not None
+        assert (counted.correction.subject, counted.correction.claim, counted.correction.explanation) == (
+            "",
+            FORGOTTEN,
+            "",
+        )
+        assert {name, SUBJECT_ID, NUMBER}.isdisjoint(repr(counted).replace("'", " ").replace(":", " ").split())
+        assert counted.receivers == (1 if correction_id == settled else 0)
+    kept = await world.store.read_correction(other)
+    assert kept is not None
+    assert (kept.correction.state, kept.correction.claim.subject_id) == (CorrectionState.OPEN, OTHER.id)
+    with acting_as(OPERATOR):
+        page = await world.claims.list(OPERATOR, claiming=False, state=None, late=False, page_size=0, page_token="")
+    assert sorted(each.correction.claimant for each in page.rows)[:2] == [f"agency:{SCHOOL}", "citizen:"]
+    assert len(page.rows) == 3
+    after = await world.store.ledger.head()
+    path = await world.store.ledger.consistency(before.tree_size, after.tree_size)
+    assert merkle.verify_consistency(before.tree_size, after.tree_size, before.root_hash, after.root_hash, path)
+
+
+class NotYetTold:
+    """What another process goes by, which for some seconds still knows the person's name."""
+
+    def __init__(self, world: Disputed) -> None:
+        self._name = world.store.pseudonym(SUBJECT_ID)
+        self.disputes_since = world.store.disputes_since
+        self.dispute = world.store.dispute
+
+    def pseudonym(self, _: str) -> str:
+        return self._name
+
+
+async def test_an_open_dispute_ends_with_its_persons_key_and_nobody_is_told_of_it_any_more(world: Disputed) -> None:
+    correction_id = await world.opened()
+    elsewhere = Disputes(NotYetTold(world), clock=world.clock)
+    await elsewhere.refresh()
+    assert elsewhere.among(HOUSEHOLD, SUBJECT_ID, ("address",)) == ("address",)
+    await erased(world)
+    assert await state(world, correction_id) is CorrectionState.WITHDRAWN
+    assert [each.state for each in await world.told(facts.CorrectionChanged)] == [1, 4]
+    await elsewhere.hear(correction_id)
+    assert elsewhere.among(HOUSEHOLD, SUBJECT_ID, ("address",)) == ()
+    world.later(days=60)
+    await world.rung()
+    assert await world.clocks() == []
+    with acting_as(PROVIDER):
+        view = await world.claims.read(correction_id, PROVIDER)
+    assert view.subject_key == ""
+    with acting_as(CITIZEN), pytest.raises(CorrectionNotFound):
+        await world.claims.read(correction_id, CITIZEN)
+
+
+async def test_receivers_of_a_value_acknowledge_though_the_person_is_forgotten(world: Disputed) -> None:
+    await world.gave(HOSPITAL)
+    correction_id = await world.opened()
+    await world.confirmed(correction_id)
+    await erased(world)
+    leaves = (await world.store.ledger.head()).tree_size
+    with acting_as(RECEIVER):
+        assert (await world.recalls.read(correction_id, RECEIVER)).subject_key == ""
+    assert (await world.store.ledger.head()).tree_size == leaves
+    world.later(hours=2)
+    await world.rung()
+    await acknowledged(world, correction_id, RECEIVER)
+    assert await state(world, correction_id) is CorrectionState.CLOSED

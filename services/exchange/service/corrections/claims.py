@@ -7,6 +7,8 @@ from datetime import datetime
 
 from services.exchange.domain.corrections import (
     BASIS,
+    CITIZEN,
+    FORGOTTEN,
     PURPOSE,
     Claim,
     Correction,
@@ -19,6 +21,7 @@ from services.exchange.domain.corrections import (
     check_disputable,
     confirm,
     extend,
+    forgotten,
     gives,
     overdue,
     reject,
@@ -55,6 +58,7 @@ from services.kit.paging import Page
 from services.kit.text import Text
 
 PAGE_SIZE = 50
+FORGOTTEN_EACH = 100
 OPEN_MAX = {CallerKind.CITIZEN: 20, CallerKind.AGENCY: 1_000}
 MORE_TIME = Text(zh="提供方需要更多时间核实", en="the provider needs more time to check")
 _SWEEP_TERMS = Terms(limit=Limit(amount=1, unit=Unit.HOURS))
@@ -119,6 +123,7 @@ class ClaimService:
         self._limits = limits
         self._clock = clock
         deadlines.react(ANSWER, self.on_answer_bell)
+        store.ledger.also_forget(self.forget)
 
     async def open(self, command: OpenCorrection, caller: Caller) -> CorrectionView:
         """Dispute a value; queriers are told of it from now on.
@@ -242,6 +247,17 @@ class ClaimService:
             CorrectionClockRang(before.correction_id, before.provider, Duty.ANSWER, rung.bell.value, rung.number)
         )
 
+    async def forget(self, tx: CorrectionTx, subject: str) -> None:
+        """With the erasure of a person's key: keep nothing of whom corrections were about. `subject`: the name in the ledger."""
+        now = self._clock()
+        while found := await tx.corrections_about(subject, limit=FORGOTTEN_EACH):
+            for before in found:
+                after = forgotten(before, now=now)
+                await tx.save_correction(after, now=now)
+                if after.state is not before.state:
+                    await self._deadlines.withdraw(tx, ANSWER, before.correction_id, now)
+                    await tx.record(changed(after))
+
     async def _draft(self, command: OpenCorrection, caller: Caller) -> Correction:
         resource = await self._store.read_resource(command.resource)
         check_disputable(resource, command.field_name, command.proofs)
@@ -326,6 +342,8 @@ class ClaimService:
 
     async def _subject_key(self, found: Correction, caller: Caller) -> str:
         """Tell the provider whom it is about; its own register is searched by that."""
+        if found.claim == FORGOTTEN:
+            return ""
         agency = _agency(caller)
         subject = Subject(SubjectKind(found.claim.subject_kind), found.claim.subject)
         key = await self._subjects.key(subject, purpose=PURPOSE, basis=BASIS, on_behalf_of=agency, case_id="")
@@ -334,7 +352,7 @@ class ClaimService:
 
     def _claimant(self, caller: Caller) -> str:
         if caller.kind is CallerKind.CITIZEN:
-            return f"citizen:{self._store.pseudonym(caller.id)}"
+            return f"{CITIZEN}{self._store.pseudonym(caller.id)}"
         return f"agency:{_agency(caller)}" if caller.kind is CallerKind.AGENCY else ""
 
     def _note(self, one: Correction) -> None:

@@ -35,6 +35,7 @@ class Disputes:
         self._pseudonym: Callable[[str], str] = source.pseudonym
         self._clock = clock
         self._open: dict[str, dict[str, dict[str, str]]] = {}  # resource -> subject -> correction -> field
+        self._subjects: dict[str, str] = {}  # correction -> subject, as it was called while it was in dispute
         self._read_until: datetime | None = None
 
     def among(self, resource: str, subject_id: str, fields: Iterable[str]) -> tuple[str, ...]:
@@ -53,7 +54,11 @@ class Disputes:
         _, resource, subject, name, disputed = dispute
         if disputed:
             self._open.setdefault(resource, {}).setdefault(subject, {})[dispute.correction_id] = name
+            self._subjects[dispute.correction_id] = subject
             return
+        subject = self._subjects.pop(
+            dispute.correction_id, subject
+        )  # A person whose key was erased has no name any more.
         subjects = self._open.get(resource, {})
         corrections = subjects.get(subject, {})
         corrections.pop(dispute.correction_id, None)

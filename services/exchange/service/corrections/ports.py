@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What corrections need of the store, in their own words."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -94,6 +94,9 @@ class CorrectionTx(Protocol):
     async def save_correction(self, after: Correction, *, now: datetime) -> None:
         """Write how it stands."""
 
+    async def corrections_about(self, subject: str, *, limit: int) -> Sequence[Correction]:
+        """Read and lock some about a subject, by the ledger's name."""
+
     async def open_corrections(self, claimant: str) -> int:
         """Count those of a claimant that are open."""
 
@@ -109,6 +112,9 @@ class CorrectionTx(Protocol):
 
 class Leaves(Protocol):
     """The ledger beside the rows."""
+
+    def also_forget(self, forget: Callable[[Any, str], Awaitable[None]]) -> None:
+        """Have it called in the transaction that erases a person's key, with the name that leaves call the person by."""
 
     async def append(self, access: Access) -> Receipt:
         """Make one leaf durable."""

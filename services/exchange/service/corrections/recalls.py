@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from services.exchange.domain.corrections import (
     BASIS,
+    FORGOTTEN,
     PURPOSE,
     CaseUsedCorrectedValue,
     Correction,
@@ -131,7 +132,7 @@ class RecallService:
     async def read(self, correction_id: str, caller: Caller) -> RecallView:
         """Give an agency its recall with the subject, so that it finds its copy; the look has its leaf.
 
-        Raises RecallNotFound, RemoteRefusal, Unavailable.
+        No subject where the person's key was erased. Raises RecallNotFound, RemoteRefusal, Unavailable.
         """
         caller.must("exchange.query")
         agency = caller.agency or caller.id
@@ -140,6 +141,8 @@ class RecallService:
         if counted is None:
             raise _not_found()
         claim = counted.correction.claim
+        if claim == FORGOTTEN:
+            return RecallView(due)
         subject = Subject(SubjectKind(claim.subject_kind), claim.subject)
         key = await self._subjects.key(subject, purpose=PURPOSE, basis=BASIS, on_behalf_of=agency, case_id="")
         await self._store.ledger.append(
@@ -199,6 +202,8 @@ class RecallService:
     async def _uses(self, one: Correction, moment: datetime | None) -> list[Use]:
         """Read the ledger about the subject backwards, page by page, as far as values are called back."""
         assert moment is not None, "it was confirmed"
+        if one.claim == FORGOTTEN:
+            return []  # Nobody can tell any more which leaves were about the person.
         since, until = moment - timedelta(days=self._recall_days), moment + _ON_THEIR_WAY
         found: list[Use] = []
         before: int | None = None
