@@ -20,6 +20,7 @@ OPERATOR_RIGHTS = (
     "exchange.read",
     "gateway.cases",
     "gateway.clocks",
+    "gateway.matters",
     "gateway.webhooks",
     "identity.agencies",
     "identity.personas",

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from services.cli.options import Options, Profile
+
 app = typer.Typer(no_args_is_help=True, help="Definitions of matters: check, draw, try, compare, join, activate.")
 
 File = Annotated[Path, typer.Argument(help="A definition (*.yaml).")]
@@ -88,3 +90,20 @@ def bpmn(
     from services.cli import definitions  # noqa: PLC0415
 
     definitions.write(definitions.converted(path), out)
+
+
+@app.command()
+def activate(
+    path: File,
+    *,
+    propose: Annotated[str, typer.Option(help="Propose it to another operator; why.")] = "",
+    confirm: Annotated[bool, typer.Option("--confirm", help="Confirm what another operator proposed.")] = False,
+    move: Annotated[str, typer.Option(help="Move the open cases that fit to the confirmed version; why.")] = "",
+    operator: Annotated[str, typer.Option(help="Whose certificate (`tongban ca issue`) is shown.")] = "",
+    profile: Annotated[Profile, typer.Option(help="embedded or full.")] = Profile.EMBEDDED,
+) -> None:
+    """Say what a new version would mean for every open case of a running system; changes nothing unless it is told to."""
+    from services.cli import activating  # noqa: PLC0415
+
+    wish = activating.Wish(propose=propose, confirm=confirm, move=move, operator=operator)
+    activating.activate(Options.read(), profile, path, wish)

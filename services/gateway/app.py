@@ -18,6 +18,8 @@ from tongban.gateway.v1.gateway_service_pb2_grpc import (
     add_StepServiceServicer_to_server,
     add_TaskServiceServicer_to_server,
 )
+from tongban.gateway.v1.matters_events_pb2 import MatterActivated
+from tongban.gateway.v1.matters_service_pb2_grpc import add_MatterServiceServicer_to_server
 from tongban.identity.v1.identity_events_pb2 import AgencyChanged
 
 from services.gateway.clients import (
@@ -37,8 +39,9 @@ from services.gateway.domain.bounds import Bounds
 from services.gateway.events import OWNERS, GatewayEvents, to_wire
 from services.gateway.rest.app import build_app
 from services.gateway.rest.limits import Buckets, Limits
-from services.gateway.rpc import ClockRpc, OperatorRpc, SignalRpc, StepRpc, TaskRpc
+from services.gateway.rpc import ClockRpc, MatterRpc, OperatorRpc, SignalRpc, StepRpc, TaskRpc
 from services.gateway.service import GatewayService
+from services.gateway.service.activations import ActivationDesk
 from services.gateway.service.bell import Bell
 from services.gateway.service.clock_desk import ClockDesk
 from services.gateway.service.corrections import RecallDesk
@@ -57,7 +60,7 @@ from services.gateway.service.timers import TimerDesk
 from services.gateway.service.webhooks import WebhookDesk
 from services.gateway.store import SqlGatewayStore
 from services.gateway.workflows import clock_rules, load_workflows
-from services.kit.envelope import topic_of
+from services.kit.envelope import Envelope, topic_of
 from services.kit.errors import Unavailable
 from services.kit.rpc.peer import Peer
 from services.kit.runtime import App, Runtime
@@ -105,6 +108,8 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
             poll_seconds=settings.poll_seconds,
             sandbox=settings.sandbox,
         )
+        activations = ActivationDesk(engine, store)
+        await activations.load()
         steps = StepDesk(engine, exchange)
         tasks = TaskDesk(engine, lease_seconds=settings.lease_seconds, poll_seconds=settings.poll_seconds)
         dealings = DealingDesk(engine, store, lease_seconds=settings.lease_seconds)
@@ -125,6 +130,10 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
             traces_token=settings.traces_token,
         )
 
+        async def on_activated(_fact: MatterActivated, _envelope: Envelope) -> None:
+            """Another process, or this one, confirmed a version: offer it here, too."""
+            await activations.load()
+
         async def forget_keys() -> None:
             while True:
                 with suppress(Unavailable):  # The next round catches up.
@@ -140,11 +149,12 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
                 (add_OperatorServiceServicer_to_server, OperatorRpc(OperatorDesk(engine))),
                 (add_TaskServiceServicer_to_server, TaskRpc(tasks, dealings)),
                 (add_ClockServiceServicer_to_server, ClockRpc(clocks)),
+                (add_MatterServiceServicer_to_server, MatterRpc(activations)),
             ],
             store=store,
             routes=events.routes,
             topics=events.topics,
-            hears_all={**events.wakes, AgencyChanged: runtime.rights.on_agency_changed},
+            hears_all={**events.wakes, AgencyChanged: runtime.rights.on_agency_changed, MatterActivated: on_activated},
             all_topics=(topic_of(gateway_events_pb2.CaseSubmitted), topic_of(AgencyChanged)),
             background=[timers.run, clocks.run, webhooks.run, forget_keys],
             http=build_app(

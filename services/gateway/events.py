@@ -13,10 +13,11 @@ from tongban.events.v1.steps_pb2 import (
     StepAnswered,
 )
 from tongban.exchange.v1.corrections_events_pb2 import CaseUsedCorrectedValue
-from tongban.gateway.v1 import clocks_events_pb2, gateway_pb2
+from tongban.gateway.v1 import clocks_events_pb2, gateway_pb2, matters_events_pb2
 from tongban.gateway.v1 import gateway_events_pb2 as facts
 from tongban.gateway.v1 import tasks_events_pb2 as told
 
+from services.gateway.domain.activation import MatterActivatedFact
 from services.gateway.domain.definition import StepKind
 from services.gateway.domain.facts import (
     CaseEndedFact,
@@ -172,7 +173,7 @@ def _stamp(moment: datetime) -> Timestamp:
     return stamp
 
 
-def to_wire(fact: object) -> Outgoing:
+def to_wire(fact: object) -> Outgoing:  # noqa: C901 - one arm for each fact
     """Put a fact in wire words; the case is key and correlation alike."""
     message: Message
     match fact:
@@ -213,6 +214,10 @@ def to_wire(fact: object) -> Outgoing:
         case ExtensionDecidedFact(case_id=case_id):
             message = told.ExtensionDecided(
                 case_id=case_id, step_id=fact.step_id, working_days=fact.working_days, granted=fact.granted
+            )
+        case MatterActivatedFact(matter=matter):
+            return Outgoing(
+                matters_events_pb2.MatterActivated(matter=matter, definition=fact.definition), matter, matter
             )
         case _:
             raise TypeError(f"{type(fact).__name__} is no fact of the gateway.")

@@ -64,15 +64,7 @@ class Workflows:
         self._agencies = dict(agencies)
         self._by_uscc = {agency.uscc: agency for agency in agencies.values()}
         for plan in plans.values():
-            problems = [
-                Problem(ProblemCode.AGENCY_UNKNOWN, where, f"No agency here has the role {role}.")
-                for where, role in roles_of(plan.matter)
-                if role not in agencies
-            ]
-            problems += limit_problems(self.clocks, plan.matter)
-            problems += sub_case_problems(plan, self._offered)
-            if problems:
-                raise DefinitionInvalid(plan.matter.code, problems)
+            self.must_hold(plan)
 
     @property
     def offered(self) -> tuple[Plan, ...]:
@@ -86,6 +78,25 @@ class Workflows:
             raise MatterNotFound("There is no such matter.")
         return plan
 
+    def must_hold(self, plan: Plan) -> None:
+        """Raises DefinitionInvalid where it names a role that nobody here has, or terms that no file of limits has."""
+        problems = [
+            Problem(ProblemCode.AGENCY_UNKNOWN, where, f"No agency here has the role {role}.")
+            for where, role in roles_of(plan.matter)
+            if role not in self._agencies
+        ]
+        problems += limit_problems(self.clocks, plan.matter)
+        problems += sub_case_problems(plan, self._offered)
+        if problems:
+            raise DefinitionInvalid(plan.matter.code, problems)
+
+    def offer(self, plan: Plan) -> None:
+        """From now on new cases of this matter follow it; what they followed before stays known."""
+        before = self._offered.get(plan.matter.code)
+        if before is not None:
+            self._remember(before)
+        self._offered = dict(sorted({**self._offered, plan.matter.code: plan}.items()))
+
     def known(self, digest: str) -> Plan | None:
         """The plan of this digest, where it is offered or was used here lately."""
         for plan in self._offered.values():
@@ -96,10 +107,13 @@ class Workflows:
     def learn(self, canonical: str) -> Plan:
         """Compile a stored definition again."""
         plan = compile_plan(Matter.model_validate_json(canonical))
+        self._remember(plan)
+        return plan
+
+    def _remember(self, plan: Plan) -> None:
         self._by_digest[plan.digest] = plan
         if len(self._by_digest) > _OLD_PLANS_MAX:
             self._by_digest.popitem(last=False)
-        return plan
 
     def agency(self, role: str) -> Agency:
         """The agency in a role; one with an empty USCC where nobody has it any more."""

@@ -6,14 +6,15 @@ under another definition is to ask of every step that something happened to whet
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from enum import StrEnum
 
 from services.gateway.domain.advance import follow
-from services.gateway.domain.case import CaseState
+from services.gateway.domain.case import CaseState, fold
+from services.gateway.domain.clocks import ClockRules
 from services.gateway.domain.definition import AskedStep, Matter, Step, TaskStep
-from services.gateway.domain.expected import expected_end
+from services.gateway.domain.expected_end import expected_end
 from services.gateway.domain.form import check_answers, check_complete
 from services.gateway.domain.history import (
     CaseEnded,
@@ -62,9 +63,9 @@ class Replay:
     """Steps that would begin at once."""
     outcome: CaseOutcome | None = None
     """Where the case would end at once."""
-    before: datetime | None = None
-    """Its expected end as it is, where it is under way."""
-    after: datetime | None = None
+    before: date | None = None
+    """Its expected end as it is; None where nobody can say, and for drafts."""
+    after: date | None = None
     """The same under the other definition."""
 
     @property
@@ -78,7 +79,7 @@ class Replay:
         return self.before != self.after
 
 
-def replay(old: Plan, new: Plan, case_id: str, state: CaseState, now: datetime) -> Replay:
+def replay(rules: ClockRules, old: Plan, new: Plan, case_id: str, state: CaseState, *, now: datetime) -> Replay:
     """What would become of the case under `new`. Nothing is changed."""
     for stuck, where in _obstacles(old.matter, new, state):
         return Replay(stuck, where)
@@ -89,9 +90,14 @@ def replay(old: Plan, new: Plan, case_id: str, state: CaseState, now: datetime) 
     return Replay(
         starts=tuple(event.step_id for event in events if isinstance(event, StepStarted)),
         outcome=next((event.outcome for event in events if isinstance(event, CaseGivenUp | CaseEnded)), None),
-        before=expected_end(old, state, now) if state.running else None,
-        after=expected_end(new, state, now) if state.running else None,
+        before=_end(rules, old, replace(state, moved=now)),
+        after=_end(rules, new, fold(events, replace(state, moved=now))),
     )
+
+
+def _end(rules: ClockRules, plan: Plan, state: CaseState) -> date | None:
+    found = expected_end(rules, plan, state)
+    return found.day if found else None
 
 
 def move(new: Plan, case_id: str, state: CaseState, *, by: str, why: str, now: datetime) -> tuple[Event, ...]:
@@ -147,22 +153,15 @@ def _form_obstacles(matter: Matter, state: CaseState) -> Iterator[tuple[Stuck, s
             yield Stuck.ANSWERS_MISSING, f"answers.{one.name}"
 
 
+_TOLD = frozenset(
+    {"agency", "operation", "input", "output", "resource", "fields", "license_type", "signal", "duration", "until"}
+    | {"amount", "matter", "answers", "signer", "shown"}
+)
+"""What the owner of a step was told when it was asked; titles, budgets and limits may change meanwhile."""
+
+
 def _asked(step: Step) -> object:
-    """What its owner was told when it was asked; titles and budgets may change meanwhile."""
-    kept = {
-        "title",
-        "needs",
-        "after",
-        "when",
-        "optional",
-        "on_failure",
-        "retry",
-        "time_limit",
-        "pivot",
-        "undo",
-        "basis",
-    }
-    return step.model_dump(exclude=kept) if isinstance(step, AskedStep) else None
+    return step.model_dump(include=set(_TOLD)) if isinstance(step, AskedStep) else None
 
 
 def _wanted(step: Step) -> frozenset[str]:

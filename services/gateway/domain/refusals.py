@@ -76,6 +76,24 @@ class NothingProposed(Refusal):
     """Nobody has said yet what came of this step, or it has moved on since."""
 
 
+class DefinitionRefused(Refusal):
+    """A definition does not hold; `violations` name each place."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class DefinitionProposed(Refusal):
+    """This very version is proposed or confirmed already."""
+
+    code = Code.ALREADY_EXISTS
+
+
+class DefinitionUnknown(Refusal):
+    """No such version is proposed, or none is confirmed."""
+
+    code = Code.NOT_FOUND
+
+
 class FourEyes(Refusal):
     """It needs a second person, and this is the first one: who proposes or asks can't confirm or grant it."""
 

@@ -4,5 +4,6 @@
 from services.gateway.rpc.clocks import ClockRpc
 from services.gateway.rpc.engine import OperatorRpc, SignalRpc
 from services.gateway.rpc.gateway import StepRpc, TaskRpc, from_struct, to_struct
+from services.gateway.rpc.matters import MatterRpc
 
-__all__ = ["ClockRpc", "OperatorRpc", "SignalRpc", "StepRpc", "TaskRpc", "from_struct", "to_struct"]
+__all__ = ["ClockRpc", "MatterRpc", "OperatorRpc", "SignalRpc", "StepRpc", "TaskRpc", "from_struct", "to_struct"]

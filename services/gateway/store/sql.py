@@ -11,6 +11,7 @@ from services.gateway.domain.bounds import Standing
 from services.gateway.domain.case import CaseStatus
 from services.gateway.domain.history import Event
 from services.gateway.service.ports import CaseFile, CaseRow, Remembered
+from services.gateway.store.activations import ActivationReads
 from services.gateway.store.clocks import counted_before
 from services.gateway.store.files import Files
 from services.gateway.store.inbox import InboxReads
@@ -41,7 +42,7 @@ _EVENTS_AFTER = (
 )
 
 
-class SqlGatewayStore(InboxReads, StatisticReads, WebhookReads, Store[SqlGatewayTx]):
+class SqlGatewayStore(ActivationReads, InboxReads, StatisticReads, WebhookReads, Store[SqlGatewayTx]):
     """SQLite or PostgreSQL."""
 
     service: ClassVar[str] = "gateway"

@@ -5,6 +5,7 @@ from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, S
 
 from services.kit.store import Json, UtcDateTime, kit_tables
 
+_GOING_ON = text("ended IS NULL")
 _SUBMITTED = text("submitted IS NOT NULL")
 _OPEN = text("submitted IS NOT NULL AND ended IS NULL")
 _QUEUED = text("queue <> ''")
@@ -37,6 +38,7 @@ cases = Table(
     Column("ended", UtcDateTime),
     Index("case_file_by_applicant", "applicant_id", "created", "case_id"),
     Index("case_file_by_status", "status", "created"),
+    Index("case_file_going_on", "matter", "created", "case_id", sqlite_where=_GOING_ON, postgresql_where=_GOING_ON),
     Index("case_file_open", "applicant_id", "matter", sqlite_where=_OPEN, postgresql_where=_OPEN),
     Index("case_file_by_submission", "applicant_id", "submitted", sqlite_where=_SUBMITTED, postgresql_where=_SUBMITTED),
 )

@@ -17,6 +17,7 @@ from services.gateway.domain.inbox import Place
 from services.gateway.domain.plan import Plan
 from services.gateway.service.ports import CaseFile, CaseMoved, Remembered, TaskRow, TaskState
 from services.gateway.store import leases
+from services.gateway.store.activations import ActivationRows
 from services.gateway.store.clocks import ClockRows
 from services.gateway.store.files import Files
 from services.gateway.store.inbox import InboxRows, dues
@@ -68,7 +69,7 @@ TASK = select(tasks).where(tasks.c.task_id == bindparam("of_task"))
 TASK_LOCKED = TASK.with_for_update()
 
 
-class SqlGatewayTx(ClockRows, InboxRows, StatisticRows, WebhookRows, Tx):
+class SqlGatewayTx(ActivationRows, ClockRows, InboxRows, StatisticRows, WebhookRows, Tx):
     """What a use case holds between begin and commit."""
 
     def __init__(self, store: Store[Any], connection: AsyncConnection) -> None:

@@ -2,6 +2,7 @@
 """An open case under another version of its definition."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import pytest
@@ -13,9 +14,12 @@ from services.gateway.domain.case import CaseState, fold
 from services.gateway.domain.history import CaseOutcome, DefinitionMoved, Outcome, from_body, kind_of, to_body
 from services.gateway.domain.moving import Replay, Stuck, move, replay
 from services.gateway.domain.plan import Plan
+from services.gateway.workflows import clock_rules
 from tests.support.gateway_matters import CASE, NOW, TITLE, draft, field, kinds, plan_of, step
 
-OLD = plan_of(step("a", output={"x": "text"}), step("b", needs=["a"], time_limit="P5D"), form=(field("name"),))
+RULES = clock_rules()
+PROMISED: Any = {"limit": {"promise": 5}}
+OLD = plan_of(step("a", output={"x": "text"}), step("b", needs=["a"], **PROMISED), form=(field("name"),))
 
 
 def under_way(plan: Plan = OLD, *done: str, answers: Mapping[str, str] | None = None, output: Any = None) -> CaseState:
@@ -28,24 +32,22 @@ def under_way(plan: Plan = OLD, *done: str, answers: Mapping[str, str] | None = 
 
 
 def moved(new: Plan, state: CaseState | None = None, old: Plan = OLD) -> Replay:
-    return replay(old, new, CASE, under_way(OLD, "a") if state is None else state, NOW)
+    return replay(RULES, old, new, CASE, under_way(OLD, "a") if state is None else state, now=NOW)
 
 
 def new(*steps: dict[str, Any], form: tuple[dict[str, Any], ...] = (field("name"),)) -> Plan:
     return plan_of(*steps, form=form)
 
 
-A, B = step("a", output={"x": "text"}), step("b", needs=["a"], time_limit="P5D")
+A, B = step("a", output={"x": "text"}), step("b", needs=["a"], **PROMISED)
 
 
 def test_a_case_that_fits_says_what_begins_and_how_its_date_changes() -> None:
-    found = moved(new(A, B | {"time_limit": "P10D"}, step("c", needs=["a"])))
+    found = moved(new(A, B | {"limit": {"promise": 10}}, step("c", needs=["a"], **PROMISED)))
     assert found.fits
     assert found.starts == ("c",)
-    assert found.before is not None
-    assert found.after is not None
-    assert (found.after - found.before).days == 5
-    assert not moved(new(A, B, step("c", needs=["a"]))).date_changes
+    assert (found.before, found.after) == (date(2026, 11, 30), date(2026, 12, 7))
+    assert not moved(new(A, B, step("c", needs=["a"], **PROMISED))).date_changes
 
 
 def test_a_move_is_an_event_and_what_follows_of_it_and_the_state_says_the_definition() -> None:
@@ -104,7 +106,7 @@ def test_a_case_always_fits_its_own_definition_and_nothing_follows_there(order: 
     plan = plan_of(*(step(one, needs=[order[index - 1]] if index else []) for index, one in enumerate(order)))
     state = under_way(plan, *order[:done])
     if state.ended is None:
-        found = replay(plan, plan, CASE, state, NOW)
+        found = replay(RULES, plan, plan, CASE, state, now=NOW)
         assert found.fits
         assert found.starts == ()
         assert not found.date_changes
