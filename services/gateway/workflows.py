@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from services.gateway.domain.clocks import ClockRules
+from services.gateway.domain.clock_rules import ClockRules
 from services.gateway.domain.definition import (
     ExchangePrefill,
     Matter,

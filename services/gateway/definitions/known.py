@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from services.gateway.domain.clocks import ClockRules
+from services.gateway.domain.clock_rules import ClockRules
 from services.gateway.workflows import clock_rules
 from services.kit.errors import StartupError
 

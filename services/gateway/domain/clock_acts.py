@@ -7,7 +7,8 @@ from typing import Final
 
 from services.gateway.domain.case import CaseState, fold
 from services.gateway.domain.clock import Clock, moved
-from services.gateway.domain.clocks import ClockRules, Desk, bells
+from services.gateway.domain.clock_rules import ClockRules
+from services.gateway.domain.clocks import Desk, bells
 from services.gateway.domain.history import ClockMove, ClockMoved, Dates, Event
 from services.gateway.domain.refusals import ApproverNeeded, ClockBusy, ClockHeldByLaw, ClockNotFound, DaysInvalid
 from services.kit.calendar import Deadline, DeadlineNotRunning, State

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.gateway.domain.case import CaseState
-from services.gateway.domain.clocks import ClockRules, next_bell
+from services.gateway.domain.clock_rules import ClockRules
+from services.gateway.domain.clocks import next_bell
 from services.gateway.domain.effects import WHOLE_CASE, ClockRow, Effects, Notice, Timer, TimerKind
 from services.gateway.domain.facts import ClockChangedFact, ClockRangFact, Fact
 from services.gateway.domain.history import (

@@ -6,12 +6,12 @@ the clocks; `bells` tells what has run out by a moment; `next_bell` says when to
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.gateway.domain.case import SETTLED, CaseState, StepState
-from services.gateway.domain.clock import Clock, clock_name, clocks_after
-from services.gateway.domain.dealings import REVIEW, awaits_review
+from services.gateway.domain.clock import Clock, clock_name, clocks_after, moved
+from services.gateway.domain.clock_rules import ClockRules
+from services.gateway.domain.dealings import REVIEW, Extension, awaits_review
 from services.gateway.domain.definition import Matter, Step, StepKind
 from services.gateway.domain.history import (
     Bound,
@@ -28,75 +28,15 @@ from services.gateway.domain.history import (
 )
 from services.gateway.domain.limits import CaseClock, CaseLimit
 from services.gateway.domain.plan import Plan
-from services.kit.calendar import Calendars, Deadline, Limit, Limits, Reckoning, State, Terms, Warn, reckon
+from services.kit.calendar import Deadline, State
 from services.kit.text import Text
 
 _UNDER_WAY = frozenset({StepState.RUNNING, StepState.RETRYING, StepState.UNAVAILABLE, StepState.PARKED})
 _ANSWERED = frozenset({StepState.DONE, StepState.REFUSED, StepState.FAILED})
 _HANDLED = frozenset({CaseOutcome.COMPLETED, CaseOutcome.REFUSED})
 _HANDED_OVER = frozenset({StepKind.LICENSE, StepKind.NOTIFY})
-_SHORT_DAYS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class ClockRules:
-    """What clocks are counted by here: limits of the law by name, calendars, and whose they are."""
-
-    limits: Limits
-    calendars: Calendars
-    region: str
-
-    def terms(self, limit: CaseLimit) -> dict[str, Terms]:
-        """What a limit of a definition comes to here, by `Bound`. Raises KeyError for terms that no file has."""
-        law = self._law(limit)
-        made = {} if law is None else {Bound.STATUTORY.value: law}
-        if limit.promise is not None:
-            made[Bound.PROMISE.value] = Terms(
-                limit=Limit(amount=limit.promise, unit=limit.unit if law is None else law.limit.unit),
-                jurisdiction=self.region,
-                warn=_warnings(limit.promise),
-                extension=law.extension if law else None,
-                extensions_max=law.extensions_max if law else 0,
-            )
-        return made
-
-    def reckoned(self, clock: Clock) -> dict[Bound, Reckoning]:
-        """Count both limits."""
-        return {bound: self.reckon(each) for bound, each in clock.deadlines.items()}
-
-    def reckon(self, deadline: Deadline) -> Reckoning:
-        """Count one."""
-        return reckon(deadline, self.calendars.of(deadline.terms.jurisdiction))
-
-    def dates(self, clock: Clock) -> Dates:
-        """The last days as they are counted now."""
-        made = self.reckoned(clock)
-        calendar = self.calendars.of(clock.binding.terms.jurisdiction)
-        return Dates(
-            {bound.value: each.due_date.isoformat() if each.due_date else "" for bound, each in made.items()},
-            calendar.name,
-            calendar.version,
-            provisional=any(each.provisional for each in made.values()),
-        )
-
-    def _law(self, limit: CaseLimit) -> Terms | None:
-        if limit.terms is not None:
-            return self.limits.terms(limit.terms, self.region)
-        if limit.statutory is None:
-            return None
-        assert limit.basis is not None, "the definition was checked"
-        return Terms(
-            limit=Limit(amount=limit.statutory, unit=limit.unit),
-            jurisdiction=self.region,
-            basis=Text(limit.basis, limit.basis),
-            verified=limit.verified,
-            warn=_warnings(limit.statutory),
-            escalate=(Limit(amount=1), Limit(amount=5)),
-        )
-
-
-def _warnings(amount: int) -> tuple[Warn, ...]:
-    return (Warn(left=1 if amount <= _SHORT_DAYS else 3),) if amount > 1 else ()
+_CORRECTING = Text("等待申请人补正", "waiting for the applicant's corrections")
+_COMPLETED = Text("材料已补正，自收到之日起重新计算", "everything is there; counted anew from that day")
 
 
 class Desk:
@@ -137,6 +77,25 @@ class Desk:
                 move.approved_by,
             )
         )
+
+    def extend(self, name: str, granted: Extension) -> None:
+        """Give more time where the law of the clock allows any: so much, or as much as it allows."""
+        clock = self.clocks[name]
+        most = clock.binding.terms.extension
+        if most is None or not clock.open:
+            return
+        move = ClockMoved(
+            self.now,
+            name,
+            ClockMove.EXTEND,
+            Dates(),
+            because=granted.message,
+            amount=min(granted.working_days, most.amount),
+            by=granted.by,
+            approved_by=granted.granted_by,
+        )
+        if any(moved(each, move) != each for each in clock.deadlines.values()):
+            self.move(move)
 
     def end(self, name: str, *, met: bool) -> None:
         """What a clock waits for has happened, or is awaited no more."""
@@ -186,8 +145,8 @@ def clock_changes(
     _acceptance(desk, plan, before, after)
     for compiled in plan.steps.values():
         _step(desk, compiled.step, before, after)
-    _uncounted(desk, plan, before, after)
     _extended(desk, before, after)
+    _stopped(desk, plan, before, after)
     return tuple(desk.events)
 
 
@@ -283,35 +242,45 @@ def _step(desk: Desk, step: Step, before: CaseState, after: CaseState) -> None:
         desk.end(name, met=now.state in _ANSWERED)
 
 
-def _uncounted(desk: Desk, plan: Plan, before: CaseState, after: CaseState) -> None:
-    """The decision's clock stands still while a step goes on whose time the law leaves out (art. 45)."""
-    was, is_now = (list(left_out(plan, state)) for state in (before, after))
-    clock = desk.clocks.get(CaseClock.DECISION)
-    if clock is None or not clock.open:
-        return
-    if is_now and not clock.paused:
-        desk.move(ClockMoved(desk.now, CaseClock.DECISION, ClockMove.PAUSE, Dates(), because=is_now[0]))
-    elif was and not is_now and clock.paused and not clock.held_by:
-        desk.move(ClockMoved(desk.now, CaseClock.DECISION, ClockMove.RESUME, Dates()))
+def _stopped(desk: Desk, plan: Plan, before: CaseState, after: CaseState) -> None:
+    """Stop what waits for the applicant or for what the law leaves out; acceptance runs anew once everything is there (art. 32)."""
+    for name, clock in list(desk.clocks.items()):
+        was, is_now = (list(stops(plan, state, name)) for state in (before, after))
+        if not clock.open or was == is_now:
+            continue
+        if is_now and not clock.paused:
+            desk.move(ClockMoved(desk.now, name, ClockMove.PAUSE, Dates(), because=is_now[0]))
+        elif not is_now and clock.paused and not clock.held_by and name == CaseClock.ACCEPTANCE:
+            desk.move(ClockMoved(desk.now, name, ClockMove.RESET, Dates(), because=_COMPLETED))
+        elif not is_now and clock.paused and not clock.held_by:
+            desk.move(ClockMoved(desk.now, name, ClockMove.RESUME, Dates()))
+
+
+def stops(plan: Plan, state: CaseState, name: str) -> Iterator[Text]:
+    """By which words a clock of the case stands still now."""
+    whole = name in {CaseClock.ACCEPTANCE, CaseClock.DECISION}
+    if name == CaseClock.DECISION and state.running and awaits_review(state.dealings):
+        yield REVIEW
+    for step_id, compiled in plan.steps.items():
+        if state.step(step_id).state not in _UNDER_WAY:
+            continue
+        if name == CaseClock.DECISION and compiled.step.not_counted is not None:
+            yield compiled.step.not_counted
+        if step_id in state.dealings.corrections and (whole or name == clock_name(step_id)):
+            yield _CORRECTING
+        if name == clock_name(step_id) and any(
+            one.basis and not one.answered for one in state.dealings.opinions.values() if one.step_id == step_id
+        ):
+            yield REVIEW
 
 
 def _extended(desk: Desk, before: CaseState, after: CaseState) -> None:
-    """More time that the head has granted is the step's, and the decision's (art. 42)."""
+    """More time that the head has granted: for the step's clock and the decision's, each as far as its law allows (art. 42)."""
     for step_id, asked in after.dealings.extensions.items():
         if asked.granted and before.dealings.extensions.get(step_id) != asked:
             for name in (clock_name(step_id), CaseClock.DECISION.value):
-                if name in desk.clocks and desk.clocks[name].open:
-                    move = ClockMoved(desk.now, name, ClockMove.EXTEND, Dates(), because=asked.message)
-                    desk.move(replace(move, amount=asked.working_days, by=asked.by, approved_by=asked.granted_by))
-
-
-def left_out(plan: Plan, state: CaseState) -> Iterator[Text]:
-    """By which words of the law the decision's clock stands still now."""
-    for step_id, compiled in plan.steps.items():
-        if compiled.step.not_counted is not None and state.step(step_id).state in _UNDER_WAY:
-            yield compiled.step.not_counted
-    if state.running and awaits_review(state.dealings):
-        yield REVIEW
+                if name in desk.clocks:
+                    desk.extend(name, asked)
 
 
 def _has_limits(matter: Matter) -> bool:

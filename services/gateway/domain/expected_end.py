@@ -10,7 +10,7 @@ from datetime import date, timedelta
 
 from services.gateway.domain.case import SETTLED, CaseState, StepState
 from services.gateway.domain.clock import Clock, clock_name
-from services.gateway.domain.clocks import ClockRules, left_out
+from services.gateway.domain.clock_rules import ClockRules
 from services.gateway.domain.critical_path import Activity, critical_path
 from services.gateway.domain.definition import Step, StepKind
 from services.gateway.domain.limit_checks import promised_days
@@ -92,7 +92,11 @@ def expected_end(rules: ClockRules, plan: Plan, state: CaseState) -> ExpectedEnd
 
 def _stands_still(plan: Plan, state: CaseState, clock: Clock) -> bool:
     """Whether a clock waits for a person; one that leaves out the time of a step goes on with that step."""
-    return clock.paused and (bool(clock.step_id or clock.held_by) or next(left_out(plan, state), None) is None)
+    if not clock.paused or clock.step_id or clock.held_by:
+        return clock.paused
+    under_way = (step_id for step_id, record in state.steps.items() if record.state is StepState.RUNNING)
+    steps = (plan.step(step_id) for step_id in under_way)
+    return not any(step is not None and step.not_counted is not None for step in steps)
 
 
 def _settled(plan: Plan, state: CaseState, step: Step) -> bool:

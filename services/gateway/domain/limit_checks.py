@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from services.gateway.domain.clocks import ClockRules
+from services.gateway.domain.clock_rules import ClockRules
 from services.gateway.domain.critical_path import Activity, critical_path
 from services.gateway.domain.definition import Matter
 from services.gateway.domain.history import Bound

@@ -10,7 +10,8 @@ from typing import Final
 from services.gateway.domain import clock_acts
 from services.gateway.domain.case import CaseState
 from services.gateway.domain.clock_effects import clock_row
-from services.gateway.domain.clocks import ClockRules, next_bell, recounts
+from services.gateway.domain.clock_rules import ClockRules
+from services.gateway.domain.clocks import next_bell, recounts
 from services.gateway.domain.definition import OwnedStep, canonical_json
 from services.gateway.domain.effects import WHOLE_CASE, Timer, TimerKind
 from services.gateway.domain.expected_end import ExpectedEnd, expected_end

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from services.gateway.domain.case import CaseState
 from services.gateway.domain.clock import Clock
-from services.gateway.domain.clocks import ClockRules
+from services.gateway.domain.clock_rules import ClockRules
 from services.gateway.domain.definition import Matter
 from services.gateway.domain.history import Bound
 from services.gateway.domain.wording import title_of

@@ -1,13 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Officers stop clocks, let them run on, anew and longer; whatever they do, no day is lost and everybody can read why."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 
 import pytest
 
 from services.gateway.domain.case import fold
 from services.gateway.domain.facts import ClockChangedFact
+from services.gateway.domain.history import (
+    CorrectionItem,
+    CorrectionRequested,
+    Event,
+    ExpertAnswered,
+    ExpertAsked,
+    ExtensionDecided,
+    ExtensionRequested,
+)
 from services.gateway.domain.refusals import (
     ApproverNeeded,
     CaseNotFound,
@@ -17,6 +27,7 @@ from services.gateway.domain.refusals import (
     DaysInvalid,
 )
 from services.gateway.service.clock_desk import CaseClocks, ClockDesk, OnClock
+from services.gateway.service.engine import Turn
 from services.kit.calendar import Calendar, Calendars, DeadlineNotRunning, ExtensionNotAllowed, published
 from services.kit.calendar.deadline import DeadlineNotPaused
 from services.kit.caller import Caller, CallerKind, acting_as
@@ -189,3 +200,46 @@ async def test_a_date_of_an_unpublished_year_is_provisional_until_its_calendar_c
     assert history[-1].before.by == {"statutory": str(before.due_date)}  # type: ignore[union-attr] # ClockRecounted
     assert fold(history) == kept.kept.files[days.case_id].state
     assert kept.kept.notices[-1].text.zh.endswith(f"{after.due_date}。")
+
+
+async def happen(days: Days, event: Callable[[datetime], Event]) -> None:
+    """Let something happen to the case, through the engine's own door."""
+
+    async def work(turn: Turn) -> None:
+        file, plan = await turn.load(days.case_id)
+        await turn.apply(file, plan, [event(days.clock())])
+
+    await days.world.engine.transact(work)
+
+
+async def test_corrections_stop_the_clocks_and_nobody_names_an_end_meanwhile(days: Days) -> None:
+    items = (CorrectionItem("x", WHY),)
+    await days.turn_to("2026-02-09")
+    await happen(days, lambda now: CorrectionRequested(now, "work", items, "agency:x"))
+    assert [(each.clock, each.paused) for each in (await days.view()).clocks] == [
+        ("decision", True),
+        ("step:work", True),
+    ]
+    end = (await days.view()).expected_end
+    assert end is not None
+    assert end.day is None
+    assert end.paused
+
+
+async def test_more_time_that_the_head_has_granted_reaches_the_clock_of_the_law_with_its_reason(days: Days) -> None:
+    await happen(days, lambda now: ExtensionRequested(now, "work", 12, WHY, "agency:x"))
+    assert await days.due("decision") == date(2026, 3, 11)
+    await happen(days, lambda now: ExtensionDecided(now, "work", granted=True, working_days=12, by="clerk:head"))
+    assert await days.due("decision") == date(2026, 3, 25)  # 10 of the 12: the law allows no more
+    assert WHY.en in next(entry for entry in await days.timeline() if entry.kind == "clock_extended").text.en
+
+
+async def test_an_experts_time_does_not_count_where_the_law_says_so(days: Days) -> None:
+    await happen(days, lambda now: ExpertAsked(now, "work", "o-1", "clerk:e", "clerk:c"))
+    assert not (await days.shown("decision")).paused
+    await happen(days, lambda now: ExpertAsked(now, "work", "o-2", "clerk:e", "clerk:c", basis="行政许可法第四十五条"))
+    assert (await days.shown("decision")).paused
+    await days.turn_to("2026-02-09")
+    await happen(days, lambda now: ExpertAnswered(now, "work", "o-2", "clerk:e"))
+    assert not (await days.shown("decision")).paused
+    assert await days.due("decision") == date(2026, 3, 12)  # one working day was left out, 02-06
