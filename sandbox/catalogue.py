@@ -35,9 +35,7 @@ GRANTS = (
 """Who may ask what for a birth; see the matters for who does."""
 GRANTS_OF_MATTERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (MARRIAGES, "civil_affairs", ("marriage",)),
-    (HOUSEHOLDS, "education", ("school_enrollment",)),
-    (HOUSEHOLDS, "public_security", ("household_move", "after_death")),
-    (INSURANCE, "medical_insurance", ("retirement", "disability_services")),
+    (HOUSEHOLDS, "public_security", ("household_move",)),
 )
 """The same for the other matters; what the offices' files share stands there."""
 

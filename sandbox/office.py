@@ -3,7 +3,7 @@
 
 An operation looks rows up, refuses by rules, writes rows, and gives values back; expressions are CEL over `input` (what the
 task brought, empty text where it did not), `found` (rows looked up; `found.<name>.there` is false where there was none), `new`
-(numbers drawn for this act), `today`, `serial` (random, for a license's identifier) and `case_id`.
+(numbers drawn for this act), `today`, `serial` and `other_serial` (random, for identifiers of licenses) and `case_id`.
 """
 
 import re
@@ -151,6 +151,7 @@ class Office:
             "input": {name: _plain(work, name) for name in _inputs(act)},
             "today": today.isoformat(),
             "serial": numbers.license_serial(),
+            "other_serial": numbers.license_serial(),
             "case_id": work.case_id,
             "found": {},
             "new": {},

@@ -68,6 +68,12 @@ def lenient(step: OwnedStep) -> bool:
     return step.optional or step.on_failure is OnFailure.CONTINUE
 
 
+def past_pivot(plan: Plan, state: CaseState) -> bool:
+    """From there on a refusal is for an operator to mend."""
+    pivots = {step_id for step_id, one in plan.steps.items() if isinstance(one.step, OwnedStep) and one.step.pivot}
+    return any(state.step(step_id).state is StepState.DONE for step_id in pivots)
+
+
 @pytest.mark.parametrize("script", scripts().values(), ids=lambda one: one.matter)
 def test_without_its_optional_steps_a_case_is_completed(script: Script) -> None:
     optional = [step_id for step_id, one in plan(script).steps.items() if one.step.optional]
@@ -105,7 +111,9 @@ def test_a_refusal_of_any_owner_has_the_end_that_the_definition_says(script: Scr
     elif lenient(step):
         assert state.step(step_id).state is StepState.FAILED
         assert state.ended is not None
-    elif step.on_failure is OnFailure.PARK:
+    elif step.on_failure is OnFailure.PARK or past_pivot(plan(script), state):
         assert (state.status, state.parked_step) == (CaseStatus.PARKED, step_id)
     else:
         assert (state.status, state.reason, state.reason_step) == (CaseStatus.REFUSED, "SAID_NO", step_id)
+        undone = {one.undoes for one in plan(script).undos.values()}
+        assert not [other for other in undone if state.step(other).state is StepState.DONE], "what was done is undone"
