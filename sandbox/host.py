@@ -169,9 +169,9 @@ class _Opening:
         await self._work(department.key, department.register, department.operations)
 
     async def _work(self, key: str, register: Register, operations: Mapping[str, Operation] | None = None) -> None:
-        """Take a department's tasks: those that its code does, and those that its file tells."""
+        """Take a department's tasks: those that its code does, and those that its file tells. Clerks take theirs from the inbox."""
         does = {**(operations or {}), **self._office(key).operations(register, self._clock)}
-        if does:
+        if does and not self._agencies[key].clerks:
             gateway = await self._peer("gateway", key)
             self._background.append(TaskWorker(key, gateway, self._tracing(key), does, self._clock).run)
 

@@ -3,15 +3,22 @@
 
 import asyncio
 from collections import defaultdict
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from sandbox.office import offices
 from sandbox.scripts import Script, ScriptCase, scripts
+from sandbox.work import Work
 from services.cli.demo.resident import Resident
+from services.gateway.domain.history import Outcome
 from services.kit.ids import new_id
+from tests.support.matter_runs import Registers
 from tests.support.system import System
 
+CLERK = "clerk-hotline-1"
+LOOK_SECONDS = 0.2
 TOGETHER = 6
 """Residents at the same time: the machine is shared."""
 
@@ -48,8 +55,34 @@ async def all_ends(system: System) -> dict[tuple[str, str], dict[str, Any]]:
             for matter, case in by_person[persona]:
                 found[matter, case.name] = await filed(resident, matter, case)
 
-    await asyncio.gather(*(all_of(persona) for persona in by_person))
+    async def everybody() -> None:
+        await asyncio.gather(*map(all_of, by_person))
+
+    async with system.resident(CLERK) as clerk:
+        working, people = asyncio.create_task(at_work(clerk)), asyncio.create_task(everybody())
+        await asyncio.wait({working, people}, return_when=asyncio.FIRST_COMPLETED)
+        working.cancel()
+        await people
     return found
+
+
+async def at_work(clerk: Resident) -> None:
+    """Do what the hotline is asked, as its file says: it has no system, so a person claims and answers."""
+    registers = Registers(datetime.now(UTC).date())
+    while True:
+        for task in (await clerk.get("/api/v1/tasks?state=open"))["tasks"]:
+            await act(clerk, task["id"], "claim", None)
+            given = (await clerk.get(f"/api/v1/tasks/{task['id']}"))["input"]
+            done = registers.perform(offices()["hotline"], Work(task["case_id"], task["operation"], given))
+            words = {"zh": "不予受理。", "en": "Not taken up."}
+            refused = {"refused": {"reason": done.reason, "message": words}}
+            await act(clerk, task["id"], "answer", {"output": done.output} if done.outcome is Outcome.DONE else refused)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def act(clerk: Resident, task_id: str, what: str, body: dict[str, Any] | None) -> None:
+    answer = await clerk.send("POST", f"/api/v1/tasks/{task_id}/{what}", body, headers={"idempotency-key": new_id()})
+    assert answer.is_success, answer.text
 
 
 def on_the_system(script: Script) -> list[ScriptCase]:
