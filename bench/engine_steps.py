@@ -31,7 +31,7 @@ STEPS = 5
 async def main(database: str, folder: Path, at_once: int) -> None:
     """Answer rounds."""
     steps = [step(f"s{n}", "verify", needs=[f"s{n - 1}"] if n else []) for n in range(STEPS)]
-    plan = plan_of(*steps)
+    plan = plan_of(*steps, several_drafts=True)
     async with SqlGatewayStore.open(resources(database, folder), encode=to_wire) as store:
         world = World(store, workflows_of(plan), utc_now)
         say(ready=True)

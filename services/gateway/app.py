@@ -49,6 +49,7 @@ from services.gateway.service.dealing import DealingDesk
 from services.gateway.service.drafts import Drafts
 from services.gateway.service.engine import Engine
 from services.gateway.service.inbox import Inbox
+from services.gateway.service.life import Life
 from services.gateway.service.operating import OperatorDesk
 from services.gateway.service.outside import OutsideDesk
 from services.gateway.service.prefill import Prefiller
@@ -82,11 +83,12 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
         exchange = ExchangeClient(runtime.peer("exchange"))
         bell = Bell()
         engine = Engine(store, workflows, bell, runtime.telemetry, clock=runtime.clock, tries_max=settings.tries_max)
+        prefiller = Prefiller(identity, exchange, workflows)
         service = GatewayService(
             engine,
             Drafts(
                 engine,
-                Prefiller(identity, exchange, workflows),
+                prefiller,
                 Bounds(
                     drafts=settings.drafts_max,
                     draft_days=settings.draft_days,
@@ -164,6 +166,7 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
                 statistics=statistics,
                 open_data=OpenDataClient(runtime.peer("exchange")),
                 inbox=Inbox(engine, store),
+                life=Life(engine, prefiller),
                 telemetry=runtime.telemetry,
                 ready=runtime.readiness.problems,
                 limits=Limits(

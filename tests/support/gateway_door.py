@@ -16,6 +16,7 @@ from services.gateway.rest.app import build_app
 from services.gateway.rest.limits import Limits
 from services.gateway.service.inbox import Inbox
 from services.gateway.service.inbox.ports import InboxStore
+from services.gateway.service.life import Life
 from services.gateway.service.statistics import StatisticDesk
 from services.gateway.service.webhooks import WebhookDesk
 from services.kit.telemetry import Telemetry
@@ -68,6 +69,7 @@ async def doorway(
         FakeVerifier(),
         open_data=open_data or FakeOpenData(),
         inbox=empty_inbox(),
+        life=small_life(),
         webhooks=webhooks or refusing(),
         statistics=statistics or nothing_counted(),
         telemetry=telemetry,
@@ -89,6 +91,11 @@ def empty_inbox() -> Inbox:
     """An inbox that nobody's token opens; tests/support/gateway_inbox.py has one with clerks."""
     world = World(MemoryGatewayStore(lambda: NOW), workflows_of(), lambda: NOW)
     return Inbox(world.engine, cast(InboxStore, world.store))
+
+
+def small_life() -> Life:
+    """Over a gateway of its own, without cases."""
+    return World(MemoryGatewayStore(lambda: NOW), workflows_of(), lambda: NOW).life
 
 
 async def draft(door: Doorway, key: str = "k-1", **answers: str) -> dict[str, object]:

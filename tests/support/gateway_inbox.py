@@ -145,6 +145,7 @@ def inbox_app(world: World, inbox: Inbox) -> FastAPI:
         FakeVerifier(),
         open_data=FakeOpenData(),
         inbox=inbox,
+        life=world.life,
         webhooks=refusing(),
         statistics=nothing_counted(),
         telemetry=world.telemetry,

@@ -48,6 +48,14 @@ class Kept:
         own = [file.state for file in self.files.values() if file.state.applicant_id == applicant_id]
         return sum(state.submitted is None for state in own)
 
+    def draft_of(self, applicant_id: str, matter: str) -> str:
+        own = [
+            file.case_id
+            for file in self.files.values()
+            if (file.state.applicant_id, file.state.matter) == (applicant_id, matter) and file.state.submitted is None
+        ]
+        return own[-1] if own else ""
+
     def standing(self, applicant_id: str, matter: str, since: datetime) -> Standing:
         own = [file.state for file in self.files.values() if file.state.applicant_id == applicant_id]
         return Standing(
@@ -110,6 +118,9 @@ class MemoryGatewayStore:
         )
         return [row for row in rows if after is None or (row.created, row.case_id) > after][:limit]
 
+    async def draft_of(self, applicant_id: str, matter: str) -> str:
+        return self.kept.draft_of(applicant_id, matter)
+
     async def drafts_of(self, applicant_id: str) -> int:
         return self.kept.drafts_of(applicant_id)
 
@@ -164,6 +175,9 @@ class MemoryGatewayTx:
         self._kept.files[case_id] = CaseFile(case_id, "", fold([event]))
         self._kept.histories[case_id] = [event]
         return self._kept.drafts_of(event.applicant_id)
+
+    async def draft_of(self, applicant_id: str, matter: str) -> str:
+        return self._kept.draft_of(applicant_id, matter)
 
     async def delete_draft(self, file: CaseFile) -> None:
         del self._kept.files[file.case_id], self._kept.histories[file.case_id]

@@ -15,6 +15,7 @@ from services.gateway.service.dealing import DealingDesk
 from services.gateway.service.drafts import Drafts
 from services.gateway.service.engine import Engine
 from services.gateway.service.inbox.ports import InboxStore
+from services.gateway.service.life import Life
 from services.gateway.service.operating import OperatorDesk
 from services.gateway.service.outside import OutsideDesk
 from services.gateway.service.ports import GatewayStore, OwnPerson, Question, SourceAnswer
@@ -173,6 +174,7 @@ class World:
         drafts = Drafts(self.engine, prefiller, self.bounds)
         sources = Sources(self.identity, NoLicenses(), NoLedgers(), NoCorrections(), ConsentsFake())
         self.service = GatewayService(self.engine, drafts, sources, poll_seconds=self.poll_seconds, sandbox=True)
+        self.life = Life(self.engine, prefiller)
         self.steps = StepDesk(self.engine, self.exchange)
         self.outside = OutsideDesk(self.engine)
         self.operators = OperatorDesk(self.engine)

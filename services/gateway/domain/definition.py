@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from services.gateway.domain.eligibility import EligibilityRule
 from services.gateway.domain.limits import CaseClock, CaseLimit
 from services.gateway.domain.parts import (
     FIELDS_MAX,
@@ -26,6 +27,7 @@ from services.gateway.domain.parts import (
     StepId,
     Wait,
 )
+from services.gateway.domain.redress import Redress
 from services.gateway.domain.steps import (
     AskedStep,
     DecideStep,
@@ -187,6 +189,13 @@ class Matter(Part):
     limits: dict[CaseClock, CaseLimit] = Field(default={})
     form: tuple[FormField, ...] = Field(default=(), max_length=FIELDS_MAX)
     steps: tuple[Annotated[Step, Field(discriminator="kind")], ...] = Field(min_length=1, max_length=STEPS_MAX)
+    several_drafts: bool = False
+    """Whether a person may have more than one draft of it at a time, e.g. for twins."""
+    precheck: tuple[FormField, ...] = Field(default=(), max_length=20)
+    """Questions of the eligibility check; nothing of it is kept."""
+    eligibility: tuple[EligibilityRule, ...] = Field(default=(), max_length=20)
+    """Conditions that can be checked before anything is filled in, over the answers to `precheck`."""
+    redress: Redress = Redress()
     retries_max: int = Field(default=500, ge=0, le=10_000)
     """Retries of all steps of one case together; when they are used up, what can't be done now parks the case."""
 

@@ -20,11 +20,7 @@ def check_answers(matter: Matter, answers: Mapping[str, str], without: Iterable[
     Raises:
         AnswersInvalid: with one violation for each field.
     """
-    known = {one.name: one for one in matter.form}
-    violations = []
-    for name, value in answers.items():
-        if (fault := _fault_of_answer(known.get(name), value)) != "":
-            violations.append(Violation(f"answers.{_shown(name)}", fault))
+    violations = _faults(matter.form, answers)
     optional = {step.id for step in matter.steps if step.optional}
     violations += [
         Violation(f"without.{_shown(name)}", "There is no optional step of this id.")
@@ -33,6 +29,16 @@ def check_answers(matter: Matter, answers: Mapping[str, str], without: Iterable[
     ]
     if violations:
         raise AnswersInvalid("Some answers do not fit the form.", violations=violations[:VIOLATIONS_MAX])
+
+
+def check_precheck(matter: Matter, answers: Mapping[str, str]) -> None:
+    """The same for the questions of the eligibility check.
+
+    Raises:
+        AnswersInvalid: with one violation for each question.
+    """
+    if violations := _faults(matter.precheck, answers):
+        raise AnswersInvalid("Some answers do not fit the questions.", violations=violations[:VIOLATIONS_MAX])
 
 
 def check_complete(matter: Matter, effective: Mapping[str, str]) -> None:
@@ -82,6 +88,15 @@ def check_output(step: TaskStep | WaitStep, output: Mapping[str, Any]) -> dict[s
         names = ", ".join(one.field.removeprefix("output.") for one in violations)
         raise TaskOutputInvalid(f"The output does not fit the step: {names}.", violations=violations)
     return kept
+
+
+def _faults(fields: Iterable[FormField], answers: Mapping[str, str]) -> list[Violation]:
+    known = {one.name: one for one in fields}
+    return [
+        Violation(f"answers.{_shown(name)}", fault)
+        for name, value in answers.items()
+        if (fault := _fault_of_answer(known.get(name), value)) != ""
+    ]
 
 
 def _fault_of_answer(field: FormField | None, value: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from services.gateway.domain.compiling import CompiledStep, Compiler, outputs_of
 from services.gateway.domain.definition import Matter, Step, UndoableStep, WaitStep, undo_id
+from services.gateway.domain.eligibility import CompiledRule, compile_rules
 from services.gateway.domain.problems import DefinitionInvalid, Problem, ProblemCode
 from services.gateway.domain.structure import structure_problems
 
@@ -24,6 +25,7 @@ class Plan:
     """What undoes steps, by its own id (`<step>.undo`)."""
     signals: Mapping[str, str] = field(default_factory=dict)
     """Name of a signal to the step that waits for it."""
+    eligibility: tuple[CompiledRule, ...] = ()
 
     def compiled(self, step_id: str) -> CompiledStep | None:
         """A step, or what undoes one; None where there is none of this id."""
@@ -49,6 +51,7 @@ def compile_plan(matter: Matter) -> Plan:
         for step in matter.steps
         if isinstance(step, UndoableStep) and step.undo is not None
     }
+    eligibility = compile_rules([one.name for one in matter.precheck], matter.eligibility, problems)
     if not problems:
         problems += [
             Problem(ProblemCode.STEP_UNREACHABLE, f"steps.{step.id}", "Its condition is never true.")
@@ -58,7 +61,7 @@ def compile_plan(matter: Matter) -> Plan:
     if problems:
         raise DefinitionInvalid(matter.code, problems)
     signals = {step.signal: step.id for step in matter.steps if isinstance(step, WaitStep) and step.signal}
-    return Plan(matter, matter.digest, steps, undos, signals)
+    return Plan(matter, matter.digest, steps, undos, signals, eligibility)
 
 
 def _never(step: CompiledStep) -> bool:

@@ -22,6 +22,7 @@ from services.gateway.rest import (
     roster,
 )
 from services.gateway.rest import inbox as inbox_room
+from services.gateway.rest import life as life_room
 from services.gateway.rest import sandbox as sandbox_room
 from services.gateway.rest import statistics as statistics_room
 from services.gateway.rest import webhooks as webhooks_room
@@ -32,6 +33,7 @@ from services.gateway.rest.refused import add_refusals
 from services.gateway.rest.watch import Watch
 from services.gateway.service import GatewayService
 from services.gateway.service.inbox import Inbox
+from services.gateway.service.life import Life
 from services.gateway.service.opendata import OpenData
 from services.gateway.service.statistics import StatisticDesk
 from services.gateway.service.webhooks import WebhookDesk
@@ -46,6 +48,7 @@ def build_app(
     *,
     open_data: OpenData,
     inbox: Inbox,
+    life: Life,
     webhooks: WebhookDesk,
     statistics: StatisticDesk,
     telemetry: Telemetry,
@@ -64,6 +67,7 @@ def build_app(
         verifier: tells what a bearer token says.
         open_data: what is open to everybody.
         inbox: what clerks do.
+        life: what applicants do beside drafting, submitting and reading.
         webhooks: what front-ends are told.
         statistics: figures of cases that have ended.
         telemetry: traces each request.
@@ -88,6 +92,7 @@ def build_app(
         service=service,
         open_data=open_data,
         inbox=inbox,
+        life=life,
         webhooks=webhooks,
         statistics=statistics,
         verifier=verifier,
@@ -106,6 +111,7 @@ def build_app(
     for room in (
         matters,
         cases,
+        life_room,
         case_events,
         licenses,
         accesses,

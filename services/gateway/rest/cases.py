@@ -52,19 +52,25 @@ Receipt = Annotated[str, Query(max_length=100, description="Only the case with t
     operation_id="create_case",
     status_code=201,
     response_model=Case,
-    responses={201: answers("The draft.", {**LOCATION, **ETAG}), **errors(401, 403, 404, 409, 413, 415)},
+    responses={
+        201: answers("The draft.", {**LOCATION, **ETAG}),
+        200: answers("The draft of this matter that the caller has already, as it stands.", {**LOCATION, **ETAG}),
+        **errors(401, 403, 404, 409, 413, 415),
+    },
 )
 async def create_case(
     request: Request, door: TheDoor, key: IdempotencyKey, asked: Annotated[NewCase, Body()]
 ) -> Response:
     """Open a draft of a matter. What departments already know is filled in; what is missing can be given later.
 
-    A resident may have a limited number of drafts; one that nobody touches for a while is deleted.
+    A resident has one draft of a matter at a time, unless the matter says `several_drafts`: where there is one, it is
+    answered with 200, and nothing in it changes. A resident may have a limited number of drafts of all matters; one that
+    nobody touches for a while is deleted.
     """
     case = await door.service.create_case(
         CreateCase(matter=asked.matter, answers=asked.answers, without=tuple(asked.without), idempotency_key=key)
     )
-    return _rendered(request, case, status=201, location=True)
+    return rendered(request, case, status=200 if case.found else 201, location=True)
 
 
 @router.patch(
@@ -92,7 +98,7 @@ async def change_case(  # noqa: PLR0917 - called by name
             idempotency_key=key,
         )
     )
-    return _rendered(request, case)
+    return rendered(request, case)
 
 
 @router.delete(
@@ -184,7 +190,7 @@ async def get_case(request: Request, door: TheDoor, case_id: CaseId, if_none_mat
     case = await door.service.case(str(case_id))
     if f'"{case.version}"' in if_none_match:
         return Response(status_code=304, headers={"etag": f'"{case.version}"'})
-    return _rendered(request, case)
+    return rendered(request, case)
 
 
 @router.get(
@@ -215,7 +221,8 @@ async def _with_receipt(door: Door, receipt: str) -> Response:
     return Response(Cases(cases=found, next_page_token="").model_dump_json(), media_type="application/json")
 
 
-def _rendered(request: Request, view: CaseView, *, status: int = 200, location: bool = False) -> Response:
+def rendered(request: Request, view: CaseView, *, status: int = 200, location: bool = False) -> Response:
+    """A case with its version, and for the log which one it is."""
     request.scope["tongban.case"] = view.id
     headers = {"etag": f'"{view.version}"'}
     if location:

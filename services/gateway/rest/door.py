@@ -11,6 +11,7 @@ from fastapi.security.utils import get_authorization_scheme_param
 from services.gateway.rest.limits import Allowance, Buckets, Limits, Streams
 from services.gateway.service import GatewayService
 from services.gateway.service.inbox import Inbox
+from services.gateway.service.life import Life
 from services.gateway.service.opendata import OpenData
 from services.gateway.service.statistics import StatisticDesk
 from services.gateway.service.webhooks import WebhookDesk
@@ -42,6 +43,7 @@ class Door:
     service: GatewayService
     open_data: OpenData
     inbox: Inbox
+    life: Life
     webhooks: WebhookDesk
     statistics: StatisticDesk
     verifier: Verifier

@@ -2,7 +2,7 @@
 """Drafts: opened once however often it is asked, filled from sources, changed, submitted or let go."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from services.gateway.domain.advance import submit
@@ -31,6 +31,24 @@ from services.kit.ids import new_id
 from services.kit.telemetry import current_traceparent
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Fingerprints of a request for a draft: one for where it opened one, one for where it found one."""
+
+    opened: str
+    existing: str
+
+    def note(self, case_id: str, draft_id: str) -> Remembered:
+        """What is kept under the key."""
+        return Remembered(self.existing, draft_id) if draft_id else Remembered(self.opened, case_id)
+
+    def found(self, first: Remembered) -> bool:
+        """Whether the first request under the key found its draft. Raises IdempotencyKeyReused for another request."""
+        if first.fingerprint not in {self.opened, self.existing}:
+            raise IdempotencyKeyReused("The idempotency key belongs to another request.", remedy="Use a new key.")
+        return first.fingerprint == self.existing
+
+
 class Drafts:
     """From an empty form to a submitted case; acts for the calling resident."""
 
@@ -39,33 +57,46 @@ class Drafts:
         self._prefiller = prefiller
         self._bounds = bounds
 
-    async def create(self, command: CreateCase) -> CaseFile:
-        """Open a draft. The same caller, key and body again give the same case."""
-        caller = citizen()
+    async def create(self, command: CreateCase) -> tuple[CaseFile, bool]:
+        """Open a draft, or find the one that the resident has of the matter; True where it was found.
+
+        The same caller, key and body again give the same case.
+        """
+        caller, key = citizen(), command.idempotency_key
         plan = self._engine.workflows.current(command.matter)
         without = tuple(sorted(set(command.without)))
-        request = {"create": command.matter, "answers": dict(command.answers), "without": list(without)}
-        note = Remembered(self._engine.store.digest(canonical_json(request)), new_id())
-        if (known := await self._known(caller, command.idempotency_key, note)) is not None:
-            return known
+        opening = self._opening({"create": command.matter, "answers": dict(command.answers), "without": list(without)})
+        if key and (first := await self._engine.store.remembered(caller.label, key)) is not None:
+            return await self._there(first.case_id), opening.found(first)
         answers = {name: value for name, value in command.answers.items() if value}
         check_answers(plan.matter, command.answers, without)
-        self._bounds.must_hold_drafts(1 + await self._engine.store.drafts_of(caller.id))  # No source asked for nothing.
-        prefilled = await self._prefiller.fill(plan.matter, note.case_id, plan.matter.form)
+        only = not plan.matter.several_drafts
+        known = await self._engine.store.draft_of(caller.id, command.matter) if only else ""
+        case_id = new_id()
+        prefilled: tuple[Prefilled, ...] = ()
+        if not known:  # No source is asked for nothing.
+            self._bounds.must_hold_drafts(1 + await self._engine.store.drafts_of(caller.id))
+            prefilled = await self._prefiller.fill(plan.matter, case_id, plan.matter.form)
 
-        async def work(turn: Turn) -> CaseFile:
-            if command.idempotency_key:
-                first = await turn.tx.remember(caller.label, command.idempotency_key, note)
-                if first is not None:
-                    return (await turn.load(_same(first, note).case_id))[0]
+        async def work(turn: Turn) -> tuple[str, bool]:
             now = self._engine.clock()
-            receipt = await next_receipt(self._engine, turn, plan)
+            receipt = "" if known else await next_receipt(self._engine, turn, plan)  # Serials are locked before drafts.
+            draft_id = await turn.tx.draft_of(caller.id, command.matter) if only else ""
+            if known and not draft_id:
+                raise VersionConflict("The draft was submitted or deleted just now; try again.", retry_after_seconds=1)
+            if key:
+                first = await turn.tx.remember(caller.label, key, opening.note(case_id, draft_id))
+                if first is not None:
+                    return first.case_id, opening.found(first)
+            if draft_id:
+                return draft_id, True
             event = CaseOpened(now, receipt, command.matter, plan.digest, caller.id, answers, without, prefilled)
-            self._bounds.must_hold_drafts(await turn.tx.open_case(note.case_id, plan, event))
-            await self._touch(turn, note.case_id)
-            return (await turn.load(note.case_id))[0]
+            self._bounds.must_hold_drafts(await turn.tx.open_case(case_id, plan, event))
+            await self._touch(turn, case_id)
+            return case_id, False
 
-        return await self._engine.transact(work)
+        made, found = await self._engine.transact(work)
+        return await self._there(made), found
 
     async def change(self, command: ChangeAnswers) -> CaseFile:
         """Change a draft."""
@@ -173,13 +204,14 @@ class Drafts:
         due = self._engine.clock() + timedelta(days=self._bounds.draft_days)
         await turn.tx.put_timer(Timer(case_id, WHOLE_CASE, TimerKind.DRAFT, 0, due))
 
-    async def _known(self, caller: Caller, key: str, note: Remembered) -> CaseFile | None:
-        first = await self._engine.store.remembered(caller.label, key) if key else None
-        if first is None:
-            return None
-        file = await self._engine.store.case_file(_same(first, note).case_id)
+    def _opening(self, request: dict[str, object]) -> "Opening":
+        digest = self._engine.store.digest
+        return Opening(digest(canonical_json(request)), digest(canonical_json({**request, "found": True})))
+
+    async def _there(self, case_id: str) -> CaseFile:
+        file = await self._engine.store.case_file(case_id)
         if file is None:
-            raise CaseNotFound("The draft that was opened under this key is deleted.", remedy="Use a new key.")
+            raise CaseNotFound("The draft is deleted.", remedy="Use a new key.")
         return file
 
     async def _repeated(self, case_id: str) -> tuple[Prefilled, ...]:

@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who else may move a case: agencies by signals, co-signers by their signature, applicants who take it back."""
+"""Who else may move a case: agencies by signals, co-signers by their signature."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.gateway.domain.canceling import cancel
 from services.gateway.domain.case import StepState
 from services.gateway.domain.definition import SignStep, canonical_json
-from services.gateway.domain.history import CaseOutcome
 from services.gateway.domain.plan import Plan
-from services.gateway.domain.reasons import WITHDRAWN_BY_APPLICANT
 from services.gateway.domain.refusals import CaseNotFound, SignalUnknown, SignatureNotAsked
 from services.gateway.domain.signals import react_to_signal, react_to_signature, waiting_step
 from services.gateway.domain.values import StepInput, input_of, names_of
@@ -42,15 +39,6 @@ class SignStepOf:
     case_id: str
     step_id: str
     signs: bool
-
-
-@dataclass(frozen=True, slots=True)
-class WithdrawCase:
-    """The applicant takes a case back."""
-
-    request_id: str
-    case_id: str
-    why: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,28 +113,6 @@ class OutsideDesk:
             await turn.apply(file, plan, events)
 
         await self._engine.transact(work)
-
-    async def withdraw(self, command: WithdrawCase) -> CaseFile:
-        """For the applicant: what was done is undone, and the case ends as withdrawn.
-
-        CASE_NOT_FOUND, CASE_NOT_UNDER_WAY, CASE_PAST_PIVOT, REQUEST_ID_REUSED.
-        """
-        caller = citizen()
-
-        async def work(turn: Turn) -> CaseFile:
-            file, plan = await turn.load(command.case_id)
-            if file.state.applicant_id != caller.id:
-                raise CaseNotFound("There is no such case.")
-            request = {"withdraw": command.case_id, "why": command.why}
-            if await self._once(turn, command.request_id, request, command.case_id):
-                return file
-            by, why, now = caller.label, command.why, self._engine.clock()
-            how = (CaseOutcome.WITHDRAWN, WITHDRAWN_BY_APPLICANT)
-            return await turn.apply(
-                file, plan, cancel(plan, command.case_id, file.state, *how, by=by, why=why, now=now)
-            )
-
-        return await self._engine.transact(work)
 
     async def _once(self, turn: Turn, request_id: str, request: Mapping[str, Any], case_id: str) -> bool:
         return await once(turn, request_id, self._engine.store.digest(canonical_json(request)), case_id)

@@ -140,6 +140,9 @@ class GatewayTx(Protocol):
         Gives how many drafts the applicant has now; who opens another one for them waits for our commit.
         """
 
+    async def draft_of(self, applicant_id: str, matter: str) -> str:
+        """The id of the applicant's latest draft of a matter, empty for none; who opens another waits for our commit."""
+
     async def delete_draft(self, file: CaseFile) -> None:
         """A draft and everything in it; it must be locked."""
 
@@ -220,6 +223,9 @@ class GatewayStore(Protocol):
 
     async def parked_cases(self, limit: int, after: tuple[datetime, str] | None) -> Sequence[CaseRow]:
         """Cases that need an operator, oldest first, younger than `after` (created, case id)."""
+
+    async def draft_of(self, applicant_id: str, matter: str) -> str:
+        """The id of the applicant's latest draft of a matter; empty for none."""
 
     async def drafts_of(self, applicant_id: str) -> int:
         """How many drafts the applicant has."""

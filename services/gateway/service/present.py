@@ -40,6 +40,8 @@ from services.gateway.domain.history import (
     step_of,
 )
 from services.gateway.domain.plan import Plan
+from services.gateway.domain.redress import Remedy, remedies
+from services.gateway.domain.values import CHINA
 from services.gateway.domain.wording import clock_kind, clock_title, clock_words
 from services.gateway.service.clocks import clock_views
 from services.gateway.service.engine import trace_id_of
@@ -87,6 +89,9 @@ def matter_view(plan: Plan, workflows: Workflows) -> MatterView:
             )
             for step in matter.steps
         ),
+        several_drafts=matter.several_drafts,
+        precheck=tuple(_field_view(one) for one in matter.precheck),
+        eligibility=tuple(rule.title for rule in matter.eligibility),
     )
 
 
@@ -116,9 +121,16 @@ def case_view(file: CaseFile, plan: Plan, workflows: Workflows) -> CaseView:
         ),
         steps=tuple(_step_view(step, state, workflows) for step in plan.matter.steps),
         licenses=licenses_of(plan.matter, state),
+        redress=_redress(plan.matter, state),
         clocks=clock_views(workflows.clocks, plan.matter, state),
         expected_end=expected_end(workflows.clocks, plan, state),
     )
+
+
+def _redress(matter: Matter, state: CaseState) -> tuple[Remedy, ...]:
+    if state.outcome is not CaseOutcome.REFUSED or state.ended is None:
+        return ()
+    return remedies(matter.redress, state.ended.astimezone(CHINA).date())
 
 
 def case_summary(row: CaseRow, title: Text) -> CaseSummary:

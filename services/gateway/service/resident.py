@@ -3,7 +3,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.gateway.domain.case import fold
@@ -78,12 +78,14 @@ class GatewayService(ResidentConsents):
         return matter_view(self._engine.workflows.current(code), self._engine.workflows)
 
     async def create_case(self, command: CreateCase) -> CaseView:
-        """Opens a draft, prefilled.
+        """Opens a draft, prefilled; or finds the one that the caller has of a matter that allows no other (`found`).
 
         MATTER_NOT_FOUND, ANSWERS_INVALID (with violations), TOO_MANY_DRAFTS, IDEMPOTENCY_KEY_REUSED.
         A repeat is answered with the case as it was opened, however far it has come since: the same answer.
         """
-        file = await self._drafts.create(command)
+        file, found = await self._drafts.create(command)
+        if found:
+            return replace(await self._view(file), found=True)
         if file.state.version > 1 and (history := await self._engine.store.events_after(file.case_id, 0)):
             _, opened = history[0]
             file = CaseFile(file.case_id, "", fold([opened]))

@@ -8,6 +8,7 @@ from datetime import datetime
 from services.gateway.domain.case import CaseStatus
 from services.gateway.domain.expected_end import ExpectedEnd
 from services.gateway.domain.history import PrefillState
+from services.gateway.domain.redress import Remedy
 from services.gateway.service.clocks import ClockView
 from services.kit.text import Text
 
@@ -94,6 +95,11 @@ class MatterView:
     """What is not verified, said openly."""
     fields: tuple[FieldView, ...]
     steps: tuple[StepOutline, ...]
+    several_drafts: bool = False
+    precheck: tuple[FieldView, ...] = ()
+    """Questions of the eligibility check."""
+    eligibility: tuple[Text, ...] = ()
+    """Its conditions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +179,10 @@ class CaseView:
     prefilled: tuple[PrefilledField, ...]
     steps: tuple[StepView, ...]
     licenses: tuple[IssuedLicense, ...]
+    found: bool = False
+    """It was there already: a person has one draft of a matter at a time."""
+    redress: tuple[Remedy, ...] = ()
+    """Of a refusal: where the applicant turns to, and until when."""
     clocks: tuple[ClockView, ...] = ()
     expected_end: ExpectedEnd | None = None
 

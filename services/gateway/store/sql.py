@@ -29,7 +29,7 @@ from services.gateway.store.tables import (
     tasks,
     timers,
 )
-from services.gateway.store.tx import SqlGatewayTx
+from services.gateway.store.tx import DRAFT, SqlGatewayTx
 from services.gateway.store.webhooks import WebhookReads
 from services.kit.store import Store
 from services.kit.store.engine import Engines
@@ -113,6 +113,12 @@ class SqlGatewayStore(ActivationReads, InboxReads, StatisticReads, WebhookReads,
         asked = asked.order_by(cases.c.created, cases.c.case_id).limit(limit)
         async with self.reading() as connection:
             return [case_row(row) for row in (await connection.execute(asked)).all()]
+
+    async def draft_of(self, applicant_id: str, matter: str) -> str:
+        """The id of the applicant's latest draft of a matter; empty for none."""
+        async with self.reading() as connection:
+            found = await connection.execute(DRAFT, {"of_applicant": applicant_id, "of_matter": matter})
+        return str(found.scalar_one_or_none() or "")
 
     async def drafts_of(self, applicant_id: str) -> int:
         """How many drafts the applicant has."""

@@ -7,6 +7,7 @@ from services.kit.store import Json, UtcDateTime, kit_tables
 
 _GOING_ON = text("ended IS NULL")
 _SUBMITTED = text("submitted IS NOT NULL")
+_DRAFT = text("submitted IS NULL")
 _OPEN = text("submitted IS NOT NULL AND ended IS NULL")
 _QUEUED = text("queue <> ''")
 
@@ -40,6 +41,7 @@ cases = Table(
     Index("case_file_by_status", "status", "created"),
     Index("case_file_going_on", "matter", "created", "case_id", sqlite_where=_GOING_ON, postgresql_where=_GOING_ON),
     Index("case_file_open", "applicant_id", "matter", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    Index("case_file_draft", "applicant_id", "matter", sqlite_where=_DRAFT, postgresql_where=_DRAFT),
     Index("case_file_by_submission", "applicant_id", "submitted", sqlite_where=_SUBMITTED, postgresql_where=_SUBMITTED),
 )
 

@@ -65,6 +65,16 @@ FINISH_TASK = (
         **{name: bindparam(name) for name in ("state", "request_id", "answer_digest", "finished")},
     )
 )
+DRAFT = (
+    select(cases.c.case_id)
+    .where(
+        cases.c.applicant_id == bindparam("of_applicant"),
+        cases.c.matter == bindparam("of_matter"),
+        cases.c.submitted.is_(None),
+    )
+    .order_by(cases.c.created.desc())
+    .limit(1)
+)
 TASK = select(tasks).where(tasks.c.task_id == bindparam("of_task"))
 TASK_LOCKED = TASK.with_for_update()
 
@@ -128,6 +138,15 @@ class SqlGatewayTx(ActivationRows, ClockRows, InboxRows, StatisticRows, WebhookR
             .returning(draft_counts.c.drafts)
         )
         return int((await self.connection.execute(counted)).scalar_one())
+
+    async def draft_of(self, applicant_id: str, matter: str) -> str:
+        """The latest draft; the applicant's count is the lock, and there is one from here on."""
+        statement = self.insert(draft_counts).values(applicant_id=applicant_id, drafts=0)
+        await self.connection.execute(
+            statement.on_conflict_do_update(index_elements=["applicant_id"], set_={"drafts": draft_counts.c.drafts})
+        )
+        found = await self.connection.execute(DRAFT, {"of_applicant": applicant_id, "of_matter": matter})
+        return str(found.scalar_one_or_none() or "")
 
     async def delete_draft(self, file: CaseFile) -> None:
         """Row, events and timer; a draft has no tasks and no notices."""

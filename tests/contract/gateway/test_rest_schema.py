@@ -12,7 +12,7 @@ from services.gateway.rest.app import build_app
 from services.gateway.rest.limits import Limits
 from services.kit.telemetry import Telemetry
 from tests.support.gateway_desks import nothing_counted, refusing
-from tests.support.gateway_door import empty_inbox
+from tests.support.gateway_door import empty_inbox, small_life
 from tests.support.gateway_fake import NOW, FakeGateway, FakeVerifier
 from tests.support.gateway_opendata import FakeOpenData
 
@@ -29,6 +29,7 @@ app = build_app(
     FakeVerifier(),
     open_data=FakeOpenData(),
     inbox=empty_inbox(),
+    life=small_life(),
     webhooks=refusing(),
     statistics=nothing_counted(),
     telemetry=Telemetry("gateway"),

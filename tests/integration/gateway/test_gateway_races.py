@@ -39,7 +39,9 @@ PLAN = plan_of(
     step("work", needs=[f"v{number}" for number in range(WIDE)], input={"n": "answers.name"}, output={"id": "serial"}),
     step("bell", "notify", needs=["work"]),
     form=(field("name", required=True),),
+    several_drafts=True,
 )
+ONLY = plan_of(step("a"), code="only")
 NAME = "欧阳不应出现"
 
 
@@ -64,7 +66,7 @@ async def twins(database: str, tmp_path: Path) -> AsyncIterator[Twins]:
         for _ in range(2):
             opened = SqlGatewayStore.open(resources(database, tmp_path, clock=clock), encode=to_wire)
             store = await stack.enter_async_context(opened)
-            worlds.append(World(store, workflows_of(PLAN), clock))
+            worlds.append(World(store, workflows_of(PLAN, ONLY), clock))
         yield Twins(worlds[0], worlds[1], clock)
 
 
@@ -150,6 +152,13 @@ async def test_one_key_opens_one_case_in_two_processes(twins: Twins) -> None:
         found = await asyncio.gather(*(world.service.create_case(command) for world in (*twins.both, *twins.both)))
         assert len({(case.id, case.receipt) for case in found}) == 1
         assert len((await twins.two.service.cases()).rows) == 1
+
+
+async def test_two_processes_open_one_draft_of_a_matter_that_allows_no_other(twins: Twins) -> None:
+    with acting_as(RESIDENT):
+        found = await asyncio.gather(*(world.service.create_case(CreateCase("only")) for world in twins.both * 4))
+    assert len({case.id for case in found}) == 1
+    assert sorted(case.found for case in found) == [False] + [True] * 7
 
 
 async def test_many_cases_at_once_have_receipts_of_their_own(twins: Twins) -> None:

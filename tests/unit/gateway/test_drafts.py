@@ -51,6 +51,7 @@ PLAN = plan_of(
         field("child", required=True),
         field("more"),
     ),
+    several_drafts=True,
 )
 FORM = {"child": "小明", "spouse": "李四"}
 

@@ -13,8 +13,9 @@ from services.gateway.domain.refusals import (
     SignatureNotAsked,
 )
 from services.gateway.service import CaseStatus, CaseView, CreateCase, SubmitCase
+from services.gateway.service.life import OnCase
 from services.gateway.service.operating import OnStep
-from services.gateway.service.outside import SignalCase, SignStepOf, WithdrawCase
+from services.gateway.service.outside import SignalCase, SignStepOf
 from services.gateway.service.steps import ToldAnswer
 from services.kit.caller import Caller, CallerKind, acting_as
 from services.kit.errors import PageTokenInvalid, RequestIdReused, RightMissing
@@ -88,13 +89,13 @@ async def test_an_applicant_takes_a_case_back_and_what_was_done_is_undone(world:
     with acting_as(CLINIC):
         await world.outside.signal(SignalCase("q-1", case.id, "inspected", {"grade": "A"}))
     with acting_as(NEIGHBOR), pytest.raises(CaseNotFound):
-        await world.outside.withdraw(WithdrawCase("q-2", case.id))
+        await world.life.own.withdraw(OnCase(case.id, "q-2"))
     with acting_as(RESIDENT):
         for _ in range(2):
-            file = await world.outside.withdraw(WithdrawCase("q-3", case.id, "changed my mind"))
-        assert file.state.status is CaseStatus.UNDOING
+            view = await world.life.own.withdraw(OnCase(case.id, "q-3"), "changed my mind")
+        assert view.status is CaseStatus.UNDOING
         with pytest.raises(CaseNotUnderWay):
-            await world.outside.withdraw(WithdrawCase("q-4", case.id))
+            await world.life.own.withdraw(OnCase(case.id, "q-4"))
     assert await state_of(world, case, "kept") == "canceled"
     assert await state_of(world, case, "seen") == "done"
 

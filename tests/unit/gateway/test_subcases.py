@@ -8,8 +8,8 @@ import pytest
 from services.gateway.domain.history import Outcome
 from services.gateway.domain.problems import DefinitionInvalid, ProblemCode
 from services.gateway.service import CaseStatus, CaseView, CreateCase, SubmitCase
+from services.gateway.service.life import OnCase
 from services.gateway.service.operating import OnStep
-from services.gateway.service.outside import WithdrawCase
 from services.gateway.service.ports import CaseFile
 from services.gateway.service.steps import ToldAnswer
 from services.kit.caller import acting_as
@@ -101,7 +101,7 @@ async def test_a_case_that_is_withdrawn_takes_its_sub_case_along(world: World) -
     case = await opened(world)
     await all_timers(world)
     with acting_as(RESIDENT):
-        await world.outside.withdraw(WithdrawCase("q-1", case.id))
+        await world.life.own.withdraw(OnCase(case.id, "q-1"))
     await all_timers(world)
     part = (await sub_case_of(world, case)).state
     assert (part.status, part.reason) == (CaseStatus.TERMINATED, "PARENT_GIVEN_UP")
@@ -110,7 +110,7 @@ async def test_a_case_that_is_withdrawn_takes_its_sub_case_along(world: World) -
 async def test_a_case_that_ends_before_its_sub_case_is_opened_opens_none(world: World) -> None:
     case = await opened(world)
     with acting_as(RESIDENT):
-        await world.outside.withdraw(WithdrawCase("q-1", case.id))
+        await world.life.own.withdraw(OnCase(case.id, "q-1"))
     await all_timers(world)
     with acting_as(RESIDENT):
         assert len((await world.service.cases()).rows) == 1
@@ -120,7 +120,7 @@ async def test_a_sub_case_that_its_applicant_takes_back_refuses_its_step(world: 
     case = await opened(world)
     await all_timers(world)
     with acting_as(RESIDENT):
-        await world.outside.withdraw(WithdrawCase("q-1", (await sub_case_of(world, case)).case_id))
+        await world.life.own.withdraw(OnCase((await sub_case_of(world, case)).case_id, "q-1"))
     await all_timers(world)
     assert (await file_of(world, case.id)).state.reason == "SUB_CASE_WITHDRAWN"
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cases: what is asked, and how it stands."""
 
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -87,6 +88,15 @@ class Prefilled(Shape):
     disputed: bool = Field(description="True where the value is in dispute at its source; see /api/v1/corrections.")
 
 
+class Remedy(Shape):
+    """One way to have a refusal looked at again."""
+
+    kind: str = Field(description="`reconsideration` or `litigation`.", examples=["reconsideration"])
+    where: Words
+    until: date = Field(description="The last day, in China; by law it may be later where it falls on a holiday.")
+    basis: str = Field(description="Law and article.")
+
+
 class Case(Shape):
     """A case as its applicant sees it."""
 
@@ -108,6 +118,9 @@ class Case(Shape):
     prefilled: list[Prefilled]
     steps: list[Step]
     licenses: list[CaseLicense]
+    redress: list[Remedy] = Field(
+        description="Of a refusal: reconsideration and litigation, where and until when (Licensing Law, art. 38)."
+    )
     clocks: list[Clock] = Field(description="Limits of the case and of its steps, promised and by law.")
     expected_end: ExpectedEnd | None = Field(description="Null for a draft and for a case that has ended.")
 

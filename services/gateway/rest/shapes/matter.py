@@ -65,6 +65,9 @@ class Matter(Shape):
     notes: list[Words] = Field(description="What is not verified, said openly.")
     fields: list[FormField] = Field(description="The one form.")
     steps: list[Outline] = Field(description="What will happen.")
+    several_drafts: bool = Field(description="Whether a person may have more than one draft of it at a time.")
+    precheck: list[FormField] = Field(description="Questions of the eligibility check.")
+    eligibility: list[Words] = Field(description="Its conditions; check them at /api/v1/matters/{code}/eligibility.")
 
 
 class Matters(Shape):
