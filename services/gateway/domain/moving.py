@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from services.gateway.domain.advance import follow
 from services.gateway.domain.case import CaseState, fold
-from services.gateway.domain.clocks import ClockRules
+from services.gateway.domain.clock_rules import ClockRules
 from services.gateway.domain.definition import AskedStep, Matter, Step, TaskStep
 from services.gateway.domain.expected_end import expected_end
 from services.gateway.domain.form import check_answers, check_complete

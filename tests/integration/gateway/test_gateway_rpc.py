@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tongban.gateway.v1 import clocks_service_pb2 as clocks_pb
 from tongban.gateway.v1 import gateway_pb2
 from tongban.gateway.v1 import gateway_service_pb2 as pb
+from tongban.gateway.v1.clocks_service_pb2_grpc import ClockServiceStub, add_ClockServiceServicer_to_server
 from tongban.gateway.v1.gateway_service_pb2_grpc import (
     StepServiceStub,
     TaskServiceStub,
@@ -18,8 +20,9 @@ from tongban.gateway.v1.gateway_service_pb2_grpc import (
 )
 
 from services.gateway.domain.history import Outcome
-from services.gateway.rpc import StepRpc, TaskRpc, to_struct
+from services.gateway.rpc import ClockRpc, StepRpc, TaskRpc, to_struct
 from services.gateway.service import CaseStatus, CaseView, CreateCase, SubmitCase
+from services.gateway.service.clock_desk import ClockDesk
 from services.gateway.service.steps import ToldAnswer
 from services.kit.caller import acting_as
 from services.kit.certificates import CertificateAuthority, Identity
@@ -31,7 +34,7 @@ from services.kit.rpc.admission import Doorkeeper
 from services.kit.rpc.peer import Peer
 from services.kit.rpc.server import Server
 from services.kit.tokens import KeySet, TokenVerifier
-from tests.support.gateway_matters import HOSPITAL, MOTHER, POLICE, field, plan_of, step, workflows_of
+from tests.support.gateway_matters import HEALTH, HOSPITAL, MOTHER, POLICE, field, plan_of, step, workflows_of
 from tests.support.gateway_memory import MemoryGatewayStore
 from tests.support.gateway_world import RESIDENT, MovingClock, World
 from tests.support.mesh import free_port
@@ -40,6 +43,7 @@ PLAN = plan_of(
     step("who", "verify", input={"subject_id": "applicant.id", "name": "answers.name"}),
     step("work", needs=["who"], input={"name": "answers.name"}, output={"number": "serial", "kg": "number?"}),
     form=(field("name"),),
+    limits={"decision": {"terms": "decision", "promise": 5}},
 )
 
 
@@ -60,8 +64,11 @@ class Door:
         return await self.stack.enter_async_context(opened)
 
 
+RIGHTS = {HOSPITAL: "gateway.tasks", HEALTH: "gateway.clocks"}
+
+
 async def standing(uscc: str) -> Standing:
-    return Standing(active=True, rights=frozenset({"gateway.tasks"} if uscc == HOSPITAL else ()))
+    return Standing(active=True, rights=frozenset({RIGHTS[uscc]} if uscc in RIGHTS else ()))
 
 
 async def no_keys() -> KeySet:
@@ -89,6 +96,7 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
         [
             (add_StepServiceServicer_to_server, StepRpc(world.steps)),
             (add_TaskServiceServicer_to_server, TaskRpc(world.tasks, world.dealings)),
+            (add_ClockServiceServicer_to_server, ClockRpc(ClockDesk(world.engine))),
         ]
     )
     await server.start()
@@ -211,3 +219,55 @@ async def test_a_malformed_request_is_refused_before_it_is_looked_at(door: Door)
         await clinic.call(clinic.stub(TaskServiceStub).CompleteTask, bad)
     assert caught.value.reason == RequestInvalid.reason
     assert {one.field for one in caught.value.violations} == {"request_id", "task_id", "lease_token"}
+
+
+async def test_the_leading_body_reads_how_a_date_was_counted_and_stops_the_clock_with_a_reason(
+    door: Door, case: CaseView
+) -> None:
+    lead = await door.peer(f"spiffe://tongban/agency/{HEALTH}")
+    stub = lead.stub(ClockServiceStub)
+    given = (await lead.call(stub.GetCaseClocks, clocks_pb.GetCaseClocksRequest(case_id=case.id))).clocks
+    (decision,) = given.clocks
+    promise = next(each for each in decision.limits if each.bound == "promise")
+    assert (decision.clock, decision.open, promise.due_date, promise.amount) == ("decision", True, "2026-11-30", 5)
+    assert sum(days.number_last - days.number_first + 1 for days in promise.days if days.counts) == 5
+    assert promise.derivation[-1].zh.startswith("于 2026-11-30 24:00 届满")
+    why = {"because_zh": "等待外部鉴定", "because_en": "An outside test is awaited"}
+    stop = clocks_pb.PauseClockRequest(request_id=new_id(), case_id=case.id, clock="decision", **why)
+    for _ in range(2):
+        paused = (await lead.call(stub.PauseClock, stop)).clocks.clocks[0]
+        assert (paused.paused, [each.due_date for each in paused.limits]) == (True, ["", ""])
+    with pytest.raises(RemoteRefusal) as extended:
+        await lead.call(
+            stub.ExtendClock,
+            clocks_pb.ExtendClockRequest(
+                request_id=new_id(), case_id=case.id, clock="decision", days=5, approved_by="head", **why
+            ),
+        )
+    assert (extended.value.code, extended.value.reason) == (Code.FAILED_PRECONDITION, "DEADLINE_NOT_RUNNING")
+    again = clocks_pb.ResumeClockRequest(request_id=new_id(), case_id=case.id, clock="decision")
+    assert not (await lead.call(stub.ResumeClock, again)).clocks.clocks[0].paused
+    more = clocks_pb.ExtendClockRequest(
+        request_id=new_id(), case_id=case.id, clock="decision", days=5, approved_by="head", **why
+    )
+    longer = (await lead.call(stub.ExtendClock, more)).clocks.clocks[0]
+    assert [(each.bound, each.amount) for each in longer.limits] == [("statutory", 25), ("promise", 10)]
+    days = clocks_pb.ExcludeDaysRequest(
+        request_id=new_id(), case_id=case.id, clock="decision", first_date="2026-11-24", last_date="2026-11-24", **why
+    )
+    left_out = (await lead.call(stub.ExcludeDays, days)).clocks.clocks[0]
+    assert {each.reason for limit in left_out.limits for each in limit.days} >= {"excluded", "weekend", "working"}
+    anew = clocks_pb.ResetClockRequest(request_id=new_id(), case_id=case.id, clock="decision", **why)
+    assert [each.amount for each in (await lead.call(stub.ResetClock, anew)).clocks.clocks[0].limits] == [20, 5]
+
+
+async def test_clocks_are_for_those_who_handle_the_case(door: Door, case: CaseView) -> None:
+    for spiffe_id, reason in (
+        (f"spiffe://tongban/agency/{POLICE}", "RIGHT_MISSING"),
+        (f"spiffe://tongban/agency/{HOSPITAL}", "RIGHT_MISSING"),
+        ("spiffe://tongban/service/licenses", "CALLER_NOT_ALLOWED"),
+    ):
+        peer = await door.peer(spiffe_id)
+        with pytest.raises(RemoteRefusal) as caught:
+            await peer.call(peer.stub(ClockServiceStub).GetCaseClocks, clocks_pb.GetCaseClocksRequest(case_id=case.id))
+        assert caught.value.reason == reason
