@@ -141,6 +141,10 @@ bench: setup ## Benchmarks as ratios to a baseline of the same run; NAME=exchang
 faults: setup ## Kill everything at random moments and check the invariants; KILLS=20 per process.
 	@$(BIN)/python -m tests.faults --kills $(or $(KILLS),20) --profile all
 
+.PHONY: kills
+kills: setup ## kill -9 two gateways at every commit they make; KILLS=1000 for each profile, goes on where it was cut off.
+	@$(BIN)/python -m tests.kills --kills $(or $(KILLS),1000) --profile all
+
 .PHONY: clean
 clean: ## Remove what was set up and built; data under var/ stays.
 	@rm -rf $(VENV) deploy/kafka/libs *.egg-info .mypy_cache .ruff_cache .hypothesis
