@@ -37,6 +37,8 @@ from tests.support.gateway_world import BOUNDS, World
 from tests.support.probe import resources
 
 _LOOK_SECONDS = 0.1
+_NOBODY = cast(Any, None)
+"""Stands for who hears other facts than the answers of steps."""
 _BOUNDS = replace(BOUNDS, drafts=1000, open_cases=1000, submissions_per_day=1000)
 
 
@@ -90,7 +92,7 @@ async def _run(life: Life) -> None:
         store.life = life
         log = await stack.enter_async_context(open_eventlog(life.events))
         world = World(store, workflows, utc_now, lease_seconds=2, poll_seconds=0.5, bounds=_BOUNDS)
-        events = GatewayEvents(world.steps, world.recalls, cast(Any, None), world.bell)
+        events = GatewayEvents(world.steps, world.recalls, _NOBODY, _NOBODY, world.bell)
         consumer = Consumer(
             store=store,
             eventlog=log,
