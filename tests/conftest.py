@@ -5,8 +5,13 @@ import os
 import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.support.kafka", "tests.support.mariadb", "tests.support.postgres", "tests.support.profiles"]
+
+# A busy machine is no finding: examples have no time limit, nor has making them up.
+settings.register_profile("tongban", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tongban")
 
 _ended: list[int] = []
 
