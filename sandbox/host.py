@@ -50,7 +50,7 @@ log = get_logger()
 
 _TASKS_ONLY: tuple[type[Department], ...] = (Hospital, DiseaseControl, HumanResources, Tax, Health)
 _WITH_CODE = {*(kind.key for kind in _TASKS_ONLY), PublicSecurity.key, MedicalInsurance.key, CivilAffairs.key}
-_LEDGERS = ("identity", "licenses", "exchange")
+_LEDGERS = ("identity", "licenses", "exchange", "gateway")
 _WITNESSES = ("health", "tax")
 READY = "ready"
 _REGISTER_SECONDS = 10.0

@@ -2,5 +2,5 @@
 """The services by name."""
 
 SERVICES = ("identity", "licenses", "exchange", "gateway")
-KEEPERS = ("identity", "licenses", "exchange")
+KEEPERS = SERVICES
 """Those that keep a ledger."""

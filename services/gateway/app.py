@@ -21,6 +21,7 @@ from tongban.gateway.v1.gateway_service_pb2_grpc import (
 from tongban.gateway.v1.matters_events_pb2 import MatterActivated
 from tongban.gateway.v1.matters_service_pb2_grpc import add_MatterServiceServicer_to_server
 from tongban.identity.v1.identity_events_pb2 import AgencyChanged
+from tongban.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 
 from services.gateway.clients import (
     ConsentsClient,
@@ -41,6 +42,7 @@ from services.gateway.rest.app import build_app
 from services.gateway.rest.limits import Buckets, Limits
 from services.gateway.rpc import ClockRpc, MatterRpc, OperatorRpc, SignalRpc, StepRpc, TaskRpc
 from services.gateway.service import GatewayService
+from services.gateway.service.accesses import LOGS
 from services.gateway.service.activations import ActivationDesk
 from services.gateway.service.bell import Bell
 from services.gateway.service.clock_desk import ClockDesk
@@ -63,6 +65,7 @@ from services.gateway.store import SqlGatewayStore
 from services.gateway.workflows import clock_rules, load_workflows
 from services.kit.envelope import Envelope, topic_of
 from services.kit.errors import Unavailable
+from services.kit.ledger.rpc import LedgerRpc
 from services.kit.rpc.peer import Peer
 from services.kit.runtime import App, Runtime
 
@@ -100,7 +103,7 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
                 identity,
                 LicensesClient(runtime.peer("licenses"), workflows),
                 LedgerClient(
-                    {log: runtime.peer(log) for log in OWNERS},
+                    {log: runtime.peer(log) for log in LOGS},
                     workflows,
                     NamesClient(runtime.peer("identity"), runtime.peer("exchange")),
                 ),
@@ -149,6 +152,7 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
                 (add_StepServiceServicer_to_server, StepRpc(steps)),
                 (add_SignalServiceServicer_to_server, SignalRpc(OutsideDesk(engine))),
                 (add_OperatorServiceServicer_to_server, OperatorRpc(OperatorDesk(engine))),
+                (add_LedgerServiceServicer_to_server, LedgerRpc(store.ledger)),
                 (add_TaskServiceServicer_to_server, TaskRpc(tasks, dealings)),
                 (add_ClockServiceServicer_to_server, ClockRpc(clocks)),
                 (add_MatterServiceServicer_to_server, MatterRpc(activations)),

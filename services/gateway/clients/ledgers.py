@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The three ledgers: leaves about the resident, each with its proof; what witnesses found."""
+"""The ledgers: leaves about the resident, each with its proof; what witnesses found."""
 
 import json
 import time
@@ -43,7 +43,7 @@ _FORK_KINDS = {
 
 
 class LedgerClient:
-    """The ledgers of identity, licenses and exchange."""
+    """The ledgers of every service, this one among them."""
 
     def __init__(self, peers: Mapping[str, Peer], workflows: Workflows, names: NamesClient) -> None:
         self._peers = dict(peers)

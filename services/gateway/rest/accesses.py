@@ -82,7 +82,7 @@ async def list_accesses(
 )
 async def get_access(
     door: TheDoor,
-    log: Annotated[Literal["identity", "licenses", "exchange"], Path(description="The ledger.")],
+    log: Annotated[Literal["identity", "licenses", "exchange", "gateway"], Path(description="The ledger.")],
     index: Annotated[int, Path(ge=0, le=2**63 - 1, description="The leaf's index.")],
 ) -> Response:
     """One use of the caller's personal data with everything that proves it."""

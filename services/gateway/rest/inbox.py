@@ -52,7 +52,7 @@ router = APIRouter(route_class=JsonRoute, tags=["tasks"], dependencies=[Depends(
 
 TaskId = Annotated[UUID, Path(description="The task (UUID).", examples=["6f0c6f9e-6b1c-4a54-9a43-2f3a5f4f0b52"])]
 States = Annotated[
-    Literal["live", "open", "claimed", "proposed", "done", "refused", "closed", "all"],
+    Literal["live", "open", "claimed", "proposed", "done", "refused", "closed"],
     Query(description="`live`: open, claimed or proposed."),
 ]
 Code = Annotated[str, Query(max_length=64, description="Empty for all.")]
@@ -66,7 +66,6 @@ _STATES = {
     "done": frozenset({TaskState.DONE}),
     "refused": frozenset({TaskState.REFUSED}),
     "closed": frozenset({TaskState.CLOSED}),
-    "all": frozenset(TaskState),
 }
 
 

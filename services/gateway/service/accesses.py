@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who used my data: the three ledgers as one list, newest first, page by page."""
+"""Who used my data: the ledgers as one list, newest first, page by page."""
 
 import asyncio
 from collections import deque
@@ -12,7 +12,7 @@ from services.gateway.service.views import AccessPage, AccessView, NarrowAccesse
 from services.kit.errors import PageTokenInvalid, RemoteFailure, Unavailable
 from services.kit.paging import decode_token, encode_token
 
-LOGS = ("identity", "licenses", "exchange")
+LOGS = ("identity", "licenses", "exchange", "gateway")
 _LOOKS_MAX = 20
 _USAGES_PAGE = 200
 USAGES_MAX = 10_000

@@ -19,6 +19,7 @@ OPERATIONS: Final[Mapping[str, Text]] = {
     "licenses.GetLicense": Text("查看电子证照", "A license was read"),
     "licenses.ListOwnLicenses": Text("本人查看证照列表", "Own licenses were listed"),
     "licenses.VerifyLicense": Text("验证电子证照", "A license was verified"),
+    "gateway.ReadTask": Text("工作人员办理您的办件时查看", "A clerk who works on your case read what it needs"),
     "ledger.search": Text("审计检索", "Search by an auditor"),
     "ledger.countersign": Text("会签暂不公开决定", "An order to hide uses was countersigned"),
     "ledger.lift": Text("撤销暂不公开决定", "An order to hide uses was lifted"),

@@ -14,6 +14,7 @@ from services.gateway.service.ports import TaskRow, TaskState
 from services.gateway.store.rows import NEVER, seal, task_row, unseal
 from services.gateway.store.tables import absences, cases, clerks, task_logs, tasks
 from services.kit.ids import new_id
+from services.kit.ledger.access import Access
 from services.kit.store import Store, Tx
 from services.kit.text import Text
 
@@ -126,6 +127,10 @@ class InboxRows(Tx):
 
 class InboxReads(Store[Any]):
     """What is read outside a transaction."""
+
+    async def account(self, access: Access) -> None:
+        """Write the leaf of a use of personal data into the gateway's own ledger."""
+        await self.ledger.append(access)
 
     async def task_of(self, task_id: str) -> TaskRow | None:
         """The committed state of a task."""
@@ -248,7 +253,8 @@ def _seen(scope: Scope) -> ColumnElement[bool]:
 
 
 def _within(prefix: str) -> ColumnElement[bool]:
-    return func.substr(tasks.c.region, 1, len(prefix)) == prefix if prefix else true()
+    """LIKE, whose share of the rows a planner can estimate."""
+    return tasks.c.region.startswith(prefix, autoescape=True) if prefix else true()
 
 
 def _wanted(scope: Scope, narrow: TaskFilter) -> ColumnElement[bool]:

@@ -97,9 +97,7 @@ tasks = Table(
     Column("due", UtcDateTime),  # of a task in a queue always there, so that pages can go by it
     Column("finished", UtcDateTime),
     Index("task_to_take", "agency", "state", "created"),
-    Index(
-        "task_in_queue", "agency", "queue", "state", "due", "task_id", sqlite_where=_QUEUED, postgresql_where=_QUEUED
-    ),
+    Index("task_in_queue", "agency", "state", "due", "task_id", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
     Index(
         "task_of_clerk", "agency", "clerk", "state", "due", "task_id", sqlite_where=_QUEUED, postgresql_where=_QUEUED
     ),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The inbox at its REST door, over either database: lists, claims, answers, who is told what."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from services.gateway.service import CaseStatus
 from services.kit.caller import acting_as
 from tests.support.gateway_inbox import ALICE, BOB, CAROL, HEAD, HOSPITAL, Desk, bearer, desk
+from tests.support.gateway_matters import POLICE
 from tests.support.gateway_world import CLINIC, RESIDENT
 
 SUPERVISE = "gateway.supervise"
@@ -261,6 +263,25 @@ async def test_a_task_that_its_case_no_longer_asks_for_is_closed_under_the_clerk
     assert (late.status_code, late.json()["reason"]) == (409, "TASK_NOT_OPEN")
     [closed] = await office.tasks(state="closed")
     assert (closed["id"], closed["overdue"]) == (task, False)
+
+
+async def test_whoever_reads_what_a_task_needs_leaves_a_leaf_and_lists_leave_none(office: Desk) -> None:
+    case = await office.case()
+    [task] = await office.tasks()
+    ledger = office.store.ledger
+    assert (await ledger.leaves())[0] == ()
+    await office.client.get(f"/api/v1/tasks/{task['id']}", headers=bearer(ALICE))
+    [leaf] = (await ledger.leaves())[0]
+    body = json.loads(leaf.body)
+    assert (body["operation"], body["caller"], body["case"]) == ("gateway.ReadTask", f"clerk:{ALICE}", case.id)
+    assert (body["fields"], body["purpose"], body["on_behalf_of"]) == (["about"], "sample", POLICE)
+    assert [one.leaf.index for one in (await ledger.own.page(RESIDENT.id)).rows] == [0]
+    hidden = await office.client.get(f"/api/v1/tasks/{task['id']}", headers=bearer(CAROL))
+    assert hidden.status_code == 404
+    await office.act(task["id"], "claim", by=bearer(ALICE))
+    await office.act(task["id"], "answer", {"output": {"number": "T1"}}, by=bearer(ALICE))
+    await office.client.get(f"/api/v1/tasks/{task['id']}", headers=bearer(ALICE))
+    assert len((await ledger.leaves())[0]) == 1
 
 
 async def test_notes_are_for_colleagues_and_sealed(office: Desk) -> None:

@@ -74,7 +74,7 @@ async def test_one_entry_is_read_by_ledger_and_index() -> None:
         assert one.json()["proof"]["head"]["cosignatures"] == []
         another = await door.client.get("/api/v1/accesses/exchange/1", headers=MOTHER)
         assert another.status_code == 404
-        for wrong in ("/api/v1/accesses/gateway/1", "/api/v1/accesses/exchange/-1", "/api/v1/accesses/exchange/x"):
+        for wrong in ("/api/v1/accesses/registers/1", "/api/v1/accesses/exchange/-1", "/api/v1/accesses/exchange/x"):
             assert (await door.client.get(wrong, headers=MOTHER)).status_code in {400, 404}
 
 

@@ -22,7 +22,7 @@ def upgrade() -> None:
     op.add_column("task", sa.Column("version", sa.Integer, nullable=False, server_default="1"))
     op.add_column("task", sa.Column("due", UtcDateTime))
     op.add_column("task", sa.Column("finished", UtcDateTime))
-    _index("task_in_queue", ["agency", "queue", "state", "due", "task_id"])
+    _index("task_in_queue", ["agency", "state", "due", "task_id"])
     _index("task_of_clerk", ["agency", "clerk", "state", "due", "task_id"])
     _index("task_finished", ["agency", "queue", "finished"])
     op.create_table(

@@ -71,7 +71,7 @@ class FieldName(Shape):
 class Access(Shape):
     """One use of the caller's personal data; refused ones too. Of one that is withheld there is the proof alone."""
 
-    log: str = Field(description="The ledger: `identity`, `licenses` or `exchange`.", examples=["exchange"])
+    log: str = Field(description="The ledger: `identity`, `licenses`, `exchange` or `gateway`.", examples=["exchange"])
     index: int = Field(description="The leaf's index within the ledger, from 0.")
     time: Moment | None = Field(description="Null where withheld.")
     operation: str = Field(description="What was done.", examples=["exchange.query"])

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from services.gateway.domain.history import Event
 from services.gateway.domain.inbox import Absence, Clerk
 from services.gateway.service.ports import Remembered, TaskRow, TaskState
+from services.kit.ledger.access import Access
 
 
 class LogKind(StrEnum):
@@ -142,6 +143,9 @@ class InboxStore(Protocol):
 
     def digest(self, text: str) -> str:
         """A keyed digest, for comparing requests without keeping them."""
+
+    async def account(self, access: Access) -> None:
+        """Write the leaf of a use of personal data; durable on return. Raises Unavailable: then give no answer."""
 
     async def task_of(self, task_id: str) -> TaskRow | None:
         """The committed state of a task."""

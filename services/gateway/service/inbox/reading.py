@@ -19,11 +19,13 @@ from services.gateway.service.ports import CaseFile, TaskRow
 from services.gateway.service.present import licenses_of, timeline_entry
 from services.gateway.service.views import TimelineEntry
 from services.kit.errors import PageTokenInvalid
+from services.kit.ledger.access import Access
 from services.kit.paging import Page, decode_token, encode_token
 
 PAGE_DEFAULT = 50
 PAGE_MAX = 200
 LOG_MAX = 200
+OPERATION = "gateway.ReadTask"
 HANDLED_MAX = 200
 
 
@@ -46,14 +48,17 @@ class InboxReading:
         return Page(rows, encode_token(due=due.isoformat(), task=task_id))
 
     async def task(self, task_id: str) -> TaskDetail:
-        """Reads one task with everything beside it. TASK_NOT_FOUND also for another department's."""
+        """Reads one task with everything beside it. TASK_NOT_FOUND also for another department's.
+
+        Where personal data is shown, a leaf of the gateway's ledger says so before.
+        """
         task = self._office.seen(await self._office.store.task_of(task_id), await self._office.hands())
         file = await self._office.engine.store.case_file(task.case_id)
         assert file is not None, "a case with tasks is never deleted"
         plan = await self._office.engine.plan_of(file.state.definition)
         step = plan.step(task.step_id)
         assert isinstance(step, TaskStep)
-        return TaskDetail(
+        detail = TaskDetail(
             task=self._office.summary(task, file.state.receipt),
             matter_title=plan.matter.title,
             basis=step.basis or plan.matter.basis,
@@ -74,6 +79,19 @@ class InboxReading:
             timeline=await self._timeline(plan, task),
             log=tuple(await self._office.store.task_log(task.task_id, LOG_MAX)),
         )
+        if fields := _fields_of(detail):
+            await self._office.store.account(
+                Access(
+                    operation=OPERATION,
+                    subject_id=file.state.applicant_id,
+                    purpose=plan.matter.purpose,
+                    basis=detail.basis,
+                    fields=fields,
+                    on_behalf_of=task.agency,
+                    case_id=task.case_id,
+                )
+            )
+        return detail
 
     async def queues(self) -> tuple[QueueView, ...]:
         """Lists the queues that the clerk may work in, in the department's order, with figures."""
@@ -125,6 +143,14 @@ class InboxReading:
     def _theirs(self, plan: Plan, step_id: str, task: TaskRow) -> bool:
         step = plan.step(step_id)
         return isinstance(step, OwnedStep) and self._office.engine.uscc(step.agency) == task.agency
+
+
+def _fields_of(detail: TaskDetail) -> tuple[str, ...]:
+    """Names of everything about the applicant that is shown."""
+    names = set(detail.input) | {name for fact in detail.facts for name in fact.values}
+    if detail.proposal is not None and detail.proposal.output is not None:
+        names |= set(detail.proposal.output)
+    return tuple(sorted(names))
 
 
 def _place(token: str) -> tuple[datetime, str] | None:
