@@ -72,9 +72,9 @@ class MemoryTx:
         assert by is not None
         self.rows.resources[resource.code] = (resource, now)
 
-    async def grants_on(self, code: str, *, after: Grant | None, limit: int) -> Sequence[Grant]:
+    async def grants_on(self, code: str, *, after: tuple[datetime, str] | None, limit: int) -> Sequence[Grant]:
         found = sorted((each for each, _ in self.rows.grants.values() if each.resource == code), key=_place)
-        return [each for each in found if not each.revoked and (after is None or _place(each) > _place(after))][:limit]
+        return [each for each in found if not each.revoked and (after is None or _place(each) > after)][:limit]
 
     async def save_notices(self, notices: Sequence[Notice]) -> None:
         self.rows.notices.update({(each.agency, each.change_id): each for each in notices})
@@ -212,7 +212,9 @@ class MemoryExchangeStore:
         found = [
             each
             for each in self._newest_first()
-            if grantee in {"", each.grantee} and resource in {"", each.resource} and _place(each) < last
+            if grantee in {"", each.grantee}
+            and resource in {"", each.resource}
+            and (each.create_time.isoformat(), each.grant_id) < last
         ]
         page = tuple(found[:page_size])
         if len(found) <= page_size:
@@ -249,8 +251,8 @@ class MemoryExchangeStore:
             raise Unavailable("The database does not answer.")
 
 
-def _place(grant: Grant) -> tuple[str, str]:
-    return grant.create_time.isoformat(), grant.grant_id
+def _place(grant: Grant) -> tuple[datetime, str]:
+    return grant.create_time, grant.grant_id
 
 
 def _receipt(rows: Rows) -> Receipt:

@@ -7,7 +7,7 @@ from services.exchange.domain.change import NoticeState
 from services.exchange.domain.resource import Resource, ResourceChanged, check_resource
 from services.exchange.domain.settings import keep_secrets
 from services.exchange.domain.version import By, differences
-from services.exchange.service.notices import losses, notify
+from services.exchange.service.notices import Look, look, notify, told_of
 from services.exchange.service.ports import Store, Transaction
 from services.exchange.service.rulebook import Rulebook
 from services.kit.caller import Caller
@@ -32,6 +32,10 @@ class CatalogueService:
         caller.must("exchange.catalogue")
         resource = replace(resource, region=resource.region or self._region)
         async with self._store.transaction() as tx:
+            stored = await tx.find_resource(resource.code)
+        changes = stored is not None and differences(stored, resource)
+        looked = await look(self._store, stored, resource, now=self._clock()) if changes else None
+        async with self._store.transaction() as tx:
             before = await tx.find_resource(resource.code)
             if before is not None and before.adapter is resource.adapter:
                 kept = keep_secrets(resource.adapter, resource.settings, before.settings)
@@ -43,13 +47,13 @@ class CatalogueService:
             await tx.save_resource(after, now=self._clock(), by=By(caller.label))
             await tx.record(ResourceChanged(after.code))
             if before is not None and differences(before, after):
-                await self._notify(tx, before, after)
+                await self._notify(tx, before, after, looked)
         self._rulebook.forget_resource(after.code)
         return after
 
-    async def _notify(self, tx: Transaction, before: Resource, after: Resource) -> None:
+    async def _notify(self, tx: Transaction, before: Resource, after: Resource, looked: Look | None) -> None:
         now = self._clock()
-        told, _ = await losses(tx, before, after, now=now)
+        told = await told_of(tx, looked, before, after, now=now)
         change_id = derived_id("put", after.code, str(after.revision))
         await notify(tx, told, change_id=change_id, after=after, state=NoticeState.IN_EFFECT, times=(now, now))
 

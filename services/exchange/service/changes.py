@@ -23,7 +23,7 @@ from services.exchange.domain.refusals import ChangeNotFound, ChangeNotOpen, Res
 from services.exchange.domain.resource import Resource, ResourceChanged, check_resource
 from services.exchange.domain.version import By, Difference, differences
 from services.exchange.service.entries import must_own
-from services.exchange.service.notices import NoticeRows, losses, notify
+from services.exchange.service.notices import Look, NoticeRows, Pages, look, losses, notify, told_of
 from services.exchange.service.rulebook import Rulebook
 from services.kit.calendar import CHINA, Bell, Deadlines, Limit, Limits, Rung
 from services.kit.caller import Caller, CallerKind
@@ -165,13 +165,17 @@ class ChangeService:
     async def review(self, command: ReviewChange, caller: Caller) -> Change:
         """Publish or return. Raises ChangeNotFound, ChangeNotOpen, NoticeTooShort, ReviewerNotIndependent, RequestInvalid, RequestIdReused."""
         caller.must(REVIEW)
+        looked = await self._looked(command.change_id) if command.publish else None
         async with self._store.transaction() as tx:
             before = await tx.change(command.change_id)
             if before.resource.provider == _agency(caller):
                 raise ReviewerNotIndependent("A change is reviewed by somebody else than its provider.")
             if not await tx.first_sight(command.request_id, repr(command)):
                 return before
-            after = await (self._publish if command.publish else self._return)(tx, before, command)
+            if command.publish:
+                after = await self._publish(tx, before, command, looked)
+            else:
+                after = await self._return(tx, before, command)
         self._rulebook.forget_resource(after.code)
         return after
 
@@ -223,17 +227,18 @@ class ChangeService:
             if not _sees_all(caller):
                 caller.must(PROPOSE)
                 must_own(current or resource, caller)
-            after = carried(resource, current)
-            told, more = (
-                ([], False)
-                if current is None
-                else await losses(tx, current, after, now=now, grants_max=PREVIEW_GRANTS_MAX)
-            )
-            losing = [each for each in told if each]
-            since = now.astimezone(CHINA).date() - timedelta(days=PREVIEW_DAYS - 1)
-            calls = 0
-            for first in range(0, len(losing), PAGE_SIZE):
-                some = [each.grant_id for each in losing[first : first + PAGE_SIZE]]
+        after = carried(resource, current)
+        told, more = (
+            ([], False)
+            if current is None
+            else await losses(Pages(self._store), current, after, now=now, grants_max=PREVIEW_GRANTS_MAX)
+        )
+        losing = [each for each in told if each]
+        since = now.astimezone(CHINA).date() - timedelta(days=PREVIEW_DAYS - 1)
+        calls = 0
+        for first in range(0, len(losing), PAGE_SIZE):
+            some = [each.grant_id for each in losing[first : first + PAGE_SIZE]]
+            async with self._store.transaction() as tx:
                 calls += await tx.calls_of(some, since=since)
         size = page_size or PAGE_SIZE
         token = encode_token(position=start + size) if start + size < len(losing) else ""
@@ -268,14 +273,25 @@ class ChangeService:
         await tx.record(fact)
         return after
 
-    async def _publish(self, tx: ChangeTransaction, before: Change, command: ReviewChange) -> Change:
+    async def _looked(self, change_id: str) -> Look | None:
+        """Look at what holders would lose, before anything is locked for it."""
+        change = await self._store.read_change(change_id)
+        if change.state is not ChangeState.PROPOSED:
+            return None
+        async with self._store.transaction() as tx:
+            current = await tx.find_resource(change.code)
+        return await look(self._store, current, carried(change.resource, current), now=self._clock())
+
+    async def _publish(
+        self, tx: ChangeTransaction, before: Change, command: ReviewChange, looked: Look | None
+    ) -> Change:
         before = replace(before, review_note=command.note, urgent_basis=command.urgent_basis)
         current, now = await tx.find_resource(before.code), self._clock()
         if before.state is not ChangeState.PROPOSED:
             raise ChangeNotOpen(f"The change is {before.state.value}.")
         if current is None or current.revision != before.base_revision:
             return await self._take_effect(tx, before, current)
-        told, _ = await losses(tx, current, carried(before.resource, current), now=now)
+        told = await told_of(tx, looked, current, carried(before.resource, current), now=now)
         days = check_notice(
             notice_days=command.notice_days,
             days_min=self._notice_days(),
@@ -283,7 +299,7 @@ class ChangeService:
             urgent_basis=command.urgent_basis,
         )
         if not days:
-            return await self._take_effect(tx, before, current)
+            return await self._take_effect(tx, before, current, looked)
         terms = self._limits.terms(NOTICE, self._region).model_copy(update={"limit": Limit(amount=days)})
         effect_time = (await self._deadlines.start(tx, EFFECT, before.change_id, terms, now)).due
         assert effect_time is not None, "a deadline that has just been started is due some time"
@@ -301,7 +317,9 @@ class ChangeService:
         )
         return after
 
-    async def _take_effect(self, tx: ChangeTransaction, before: Change, current: Resource | None) -> Change:
+    async def _take_effect(
+        self, tx: ChangeTransaction, before: Change, current: Resource | None, looked: Look | None = None
+    ) -> Change:
         now = self._clock()
         if (current.revision if current is not None else 0) != before.base_revision:
             after, fact = move(before, ChangeState.OVERTAKEN)
@@ -313,7 +331,7 @@ class ChangeService:
             await tx.save_resource(stored, now=now, by=By(before.proposer, before.change_id))
             await tx.record(ResourceChanged(stored.code))
             if current is not None:
-                told, _ = await losses(tx, current, stored, now=now)
+                told = await told_of(tx, looked, current, stored, now=now)
                 await notify(
                     tx,
                     told,

@@ -113,7 +113,7 @@ class Transaction(Protocol):
     async def save_resource(self, resource: Resource, *, now: datetime, by: By = NOBODY) -> None:
         """Write a resource, new or changed."""
 
-    async def grants_on(self, code: str, *, after: Grant | None, limit: int) -> Sequence[Grant]:
+    async def grants_on(self, code: str, *, after: tuple[datetime, str] | None, limit: int) -> Sequence[Grant]:
         """Give grants on a resource in the order of their making, those that follow `after`."""
 
     async def save_notices(self, notices: Sequence[Notice]) -> None:

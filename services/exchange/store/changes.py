@@ -107,7 +107,7 @@ class ChangeRows(Tx):
         statement = update(resource_change).where(resource_change.c.change_id == change.change_id)
         await self.connection.execute(statement.values(_change_row(change)))
 
-    async def grants_on(self, code: str, *, after: Grant | None, limit: int) -> Sequence[Grant]:
+    async def grants_on(self, code: str, *, after: tuple[datetime, str] | None, limit: int) -> Sequence[Grant]:
         """Give grants on a resource in the order of their making, those that follow `after`."""
         place = tuple_(sharing_grant.c.create_time, sharing_grant.c.grant_id)
         query = select(sharing_grant).where(sharing_grant.c.resource == code, sharing_grant.c.revoke_time.is_(None))
@@ -115,8 +115,8 @@ class ChangeRows(Tx):
             moment = sharing_grant.c.create_time
             query = query.where(
                 or_(
-                    moment > after.create_time,
-                    and_(moment == after.create_time, sharing_grant.c.grant_id > after.grant_id),
+                    moment > after[0],
+                    and_(moment == after[0], sharing_grant.c.grant_id > after[1]),
                 )
             )
         found = await self.connection.execute(query.order_by(*place.clauses).limit(limit))
