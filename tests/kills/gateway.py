@@ -18,7 +18,7 @@ from services.gateway.domain.definition import TaskStep
 from services.gateway.domain.refusals import LeaseLost, TaskNotOpen
 from services.gateway.events import OWNERS, GatewayEvents, to_wire
 from services.gateway.service import CreateCase, SubmitCase
-from services.gateway.service.outside import WithdrawCase
+from services.gateway.service.life import OnCase
 from services.gateway.service.ports import TaskRow
 from services.gateway.service.tasks import CompleteTask, RefuseTask
 from services.gateway.store import SqlGatewayStore
@@ -152,7 +152,7 @@ async def _resident(world: World, life: Life, matter: str, key: str) -> None:
         if matter == "withdrawn":
             while (file := await world.store.case_file(draft.id)) and not _reserved(file.state.step("reserve").state):
                 await asyncio.sleep(_LOOK_SECONDS)
-            await _again(lambda: world.outside.withdraw(WithdrawCase(f"{key}-withdraw", draft.id)))
+            await _again(lambda: world.life.own.withdraw(OnCase(draft.id, f"{key}-withdraw")))
         with (life.folder / "acknowledged").open("a", encoding="utf-8") as acknowledged:
             acknowledged.write(f"{matter} {key} {draft.id}\n")
 
