@@ -78,3 +78,8 @@ async def test_certificate_and_vaccination_follow_when_both_parents_are_verified
     case, _ = await shown(HUSBAND, "match")
     running = {step.id for step in case.steps if step.state == "running"}
     assert running == {"birth_certificate", "vaccination"}
+
+
+def test_from_the_childs_number_on_a_birth_only_goes_forward() -> None:
+    pivots = [step.id for step in WORKFLOWS.current("birth").matter.steps if getattr(step, "pivot", False)]
+    assert pivots == ["household_registration"]
