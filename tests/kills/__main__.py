@@ -171,8 +171,8 @@ def _write(report: Path, profile: str, tally: Tally) -> None:
 def _said(profile: str, tally: Tally) -> str:
     broken = "; ".join(tally.findings[:5]) or "nothing lost, nothing doubled"
     return (
-        f"| {profile} | {tally.kills} ({tally.before} before, {tally.after} after a commit, the 1st to "
-        f"{max(map(int, tally.by_commit), default=0)}th of a life) | {tally.cases} | {tally.settled_seconds_max} s | {broken} |"
+        f"| {profile} | {tally.kills} ({tally.before} before, {tally.after} after a commit; the first "
+        f"{max(map(int, tally.by_commit), default=0)} of a life) | {tally.cases} | {tally.settled_seconds_max} s | {broken} |"
     )
 
 
