@@ -208,6 +208,12 @@ class ClerkOnly(Refusal):
     code = Code.PERMISSION_DENIED
 
 
+class ClerkNotListed(Refusal):
+    """The calling clerk is not on the department's roster."""
+
+    code = Code.PERMISSION_DENIED
+
+
 class ClerkUnknown(Refusal):
     """The department's roster has no such clerk."""
 

@@ -3,12 +3,13 @@
 
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Header, Query, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from starlette.exceptions import HTTPException
 
 from services.kit.errors import RequestInvalid, Violation
@@ -119,7 +120,15 @@ def _rfc3339(value: object) -> object:
     return value
 
 
-Instant = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
+def _within_utc(value: datetime) -> datetime:
+    """In UTC; the first and the last hours of the calendar have none."""
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("Must be a moment within years 1 to 9999.") from None
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_rfc3339), AfterValidator(_within_utc)]
 """A moment in a query, RFC 3339."""
 IfMatch = Annotated[
     str,

@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import cast
 
 from services.gateway.domain.case import CaseState
@@ -18,9 +18,9 @@ from services.gateway.service.inbox.ports import InboxStore, InboxTx, LogEntry, 
 from services.gateway.service.ports import Remembered, TaskRow, TaskState
 from services.gateway.service.tasks import RIGHT, Decide, deal, must_hold, own
 from services.kit.caller import current_caller
-from services.kit.errors import PageTokenInvalid, RequestIdReused
+from services.kit.errors import RequestIdReused
 from services.kit.ids import new_id
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.paging import Page, encode_token, moment_after
 from services.kit.text import Text
 
 PAGE_DEFAULT = 50
@@ -50,7 +50,9 @@ class DealingDesk:
         caller = current_caller()
         caller.must(RIGHT)
         size = min(page_size or PAGE_DEFAULT, PAGE_MAX)
-        found = await self._store.waiting_tasks(caller.agency, size + 1, _place(page_token))
+        found = await self._store.waiting_tasks(
+            caller.agency, size + 1, moment_after(page_token, time="created", key="task") if page_token else None
+        )
         if len(found) <= size:
             return Page(tuple(found))
         last = found[size - 1]
@@ -147,16 +149,3 @@ class DealingDesk:
 
 def _officer(account: str) -> str:
     return f"{current_caller().label}/{account}"
-
-
-def _place(token: str) -> tuple[datetime, str] | None:
-    if not token:
-        return None
-    values = decode_token(token)
-    try:
-        created, task_id = datetime.fromisoformat(str(values["created"])), values["task"]
-    except (KeyError, ValueError) as error:
-        raise PageTokenInvalid("The page token is not one of ours.") from error
-    if created.tzinfo is None or not isinstance(task_id, str):
-        raise PageTokenInvalid("The page token is not one of ours.")
-    return created, task_id

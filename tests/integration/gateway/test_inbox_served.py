@@ -9,6 +9,7 @@ import pytest
 
 from services.gateway.service import CaseStatus
 from services.kit.caller import acting_as
+from services.kit.paging import encode_token
 from tests.support.gateway_inbox import ALICE, BOB, CAROL, HEAD, HOSPITAL, Desk, bearer, desk
 from tests.support.gateway_matters import POLICE
 from tests.support.gateway_world import CLINIC, RESIDENT
@@ -152,7 +153,7 @@ async def test_only_clerks_with_the_right_who_are_on_the_roster_come_in(office: 
         ({"authorization": "Bearer citizen:mother"}, 403, "CLERK_ONLY"),
         ({"authorization": "Bearer operator:op:gateway.tasks"}, 403, "CLERK_ONLY"),
         ({"authorization": f"Bearer clerk:{ALICE}"}, 403, "RIGHT_MISSING"),
-        (bearer("clerk-stranger"), 404, "CLERK_UNKNOWN"),
+        (bearer("clerk-stranger"), 403, "CLERK_NOT_LISTED"),
     ):
         for path in ("/api/v1/tasks", "/api/v1/queues"):
             refused = await office.client.get(path, headers=headers)
@@ -194,8 +195,12 @@ async def test_lists_go_by_due_date_page_by_page_and_narrow(office: Desk) -> Non
     assert await office.tasks(matter="another") == []
     assert await office.tasks(queue="another") == []
     assert [one["id"] for one in await office.tasks(state="claimed")] == [made[3]]
-    bad = await office.client.get("/api/v1/tasks", headers=bearer(ALICE), params={"page_token": "eyJhIjoxfQ"})
-    assert bad.json()["reason"] == "PAGE_TOKEN_INVALID"
+    early = "0001-01-01T00:00:00+14:00"
+    for made_up in ("eyJhIjoxfQ", encode_token(due=early, task="x"), encode_token(due="x", task="x")):
+        bad = await office.client.get("/api/v1/tasks", headers=bearer(ALICE), params={"page_token": made_up})
+        assert (bad.status_code, bad.json()["reason"]) == (400, "PAGE_TOKEN_INVALID")
+    bad = await office.client.get("/api/v1/tasks", headers=bearer(ALICE), params={"due_before": early})
+    assert (bad.status_code, bad.json()["reason"]) == (400, "REQUEST_INVALID")
 
 
 async def test_a_substitute_does_the_tasks_of_who_is_away_and_the_log_says_so(office: Desk) -> None:
@@ -226,7 +231,7 @@ async def test_a_supervisor_keeps_the_roster(office: Desk) -> None:
     assert (await office.act(task, "claim", by=bearer("clerk-dan"))).status_code == 200
     gone = {**entry, "active": False}
     await office.client.put("/api/v1/clerks/clerk-dan", json=gone, headers=bearer(HEAD, SUPERVISE))
-    assert (await office.act(task, "release", {}, by=bearer("clerk-dan"))).json()["reason"] == "CLERK_UNKNOWN"
+    assert (await office.act(task, "release", {}, by=bearer("clerk-dan"))).json()["reason"] == "CLERK_NOT_LISTED"
     mine = await office.client.put("/api/v1/clerks/clerk-dan", json=entry, headers=bearer(ALICE))
     assert mine.json()["reason"] == "RIGHT_MISSING"
     first = (await office.client.get("/api/v1/clerks", headers=bearer(ALICE), params={"page_size": 3})).json()

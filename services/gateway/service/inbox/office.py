@@ -4,7 +4,7 @@
 from datetime import date, timedelta
 
 from services.gateway.domain.inbox import TO_PROGRAM, Absence, Custody, Hands, Queue, away_for, hands_of
-from services.gateway.domain.refusals import ClerkOnly, ClerkUnknown, TaskNotFound
+from services.gateway.domain.refusals import ClerkNotListed, ClerkOnly, TaskNotFound
 from services.gateway.domain.values import CHINA
 from services.gateway.service.engine import Engine
 from services.gateway.service.inbox.ports import InboxStore, Scope
@@ -32,7 +32,7 @@ class Office:
         return self.engine.clock().astimezone(CHINA).date()
 
     async def hands(self) -> Hands:
-        """For whom the caller acts. Raises ClerkOnly, RightMissing; ClerkUnknown where they are not on the roster."""
+        """For whom the caller acts. Raises ClerkOnly, RightMissing; ClerkNotListed where they are not on the roster."""
         caller = clerk()
         today = self.today()
         absences = await self.store.absences_of(caller.agency, today, ABSENCES_MAX)
@@ -40,7 +40,7 @@ class Office:
         roster = await self.store.clerks_of(caller.agency, ids)
         hands = hands_of(caller.id, roster, absences, today, supervises=caller.may(SUPERVISES))
         if caller.id not in {member.clerk_id for member in hands.members} and not hands.supervises:
-            raise ClerkUnknown(
+            raise ClerkNotListed(
                 "The department's roster does not have this clerk.", remedy="Ask a supervisor to put you on it."
             )
         return hands

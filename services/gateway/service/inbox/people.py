@@ -7,8 +7,7 @@ from services.gateway.domain.inbox import Absence, Clerk, must_be_sound
 from services.gateway.domain.refusals import ClerkUnknown
 from services.gateway.service.inbox.office import SUPERVISES, Office, clerk, supervisor
 from services.gateway.service.inbox.views import AbsenceView, ClerkView
-from services.kit.errors import PageTokenInvalid
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.paging import Page, encode_token, text_after
 from services.kit.text import Text
 
 PAGE_DEFAULT = 50
@@ -25,9 +24,7 @@ class InboxPeople:
         """Lists the roster by account: to whom a task can be given, and who stands in for whom."""
         agency = clerk().agency
         size = min(page_size or PAGE_DEFAULT, PAGE_MAX)
-        after = decode_token(page_token).get("clerk", "")
-        if not isinstance(after, str):
-            raise PageTokenInvalid("The page token is not one of ours.")
+        after = text_after(page_token, "clerk")
         found = await self._office.store.roster(agency, size + 1, after)
         rows = await self._views(found[:size])
         return Page(rows, encode_token(clerk=found[size - 1].clerk_id) if len(found) > size else "")

@@ -2,7 +2,6 @@
 """What a clerk reads: lists, one task with everything beside it, queues with their figures."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from statistics import median
 
 from services.gateway.domain.case import StepState
@@ -18,9 +17,8 @@ from services.gateway.service.inbox.views import CaseFact, QueueView, TaskDetail
 from services.gateway.service.ports import CaseFile, TaskRow
 from services.gateway.service.present import licenses_of, timeline_entry
 from services.gateway.service.views import TimelineEntry
-from services.kit.errors import PageTokenInvalid
 from services.kit.ledger.access import Access
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.paging import Page, encode_token, moment_after
 
 PAGE_DEFAULT = 50
 PAGE_MAX = 200
@@ -39,7 +37,7 @@ class InboxReading:
         """Lists tasks that the clerk may see, by due date; those without one come last."""
         hands = await self._office.hands()
         size = min(page_size or PAGE_DEFAULT, PAGE_MAX)
-        after = _place(page_token)
+        after = moment_after(page_token, time="due", key="task") if page_token else None
         found = await self._office.store.tasks_in(self._office.scope(hands), narrow, size + 1, after)
         rows = tuple(self._office.summary(one.task, one.receipt) for one in found[:size])
         if len(found) <= size:
@@ -141,6 +139,8 @@ class InboxReading:
         )
 
     def _theirs(self, plan: Plan, step_id: str, task: TaskRow) -> bool:
+        if step_id == task.step_id:
+            return True  # Also where an operator has handed it over from another department.
         step = plan.step(step_id)
         return isinstance(step, OwnedStep) and self._office.engine.uscc(step.agency) == task.agency
 
@@ -151,17 +151,3 @@ def _fields_of(detail: TaskDetail) -> tuple[str, ...]:
     if detail.proposal is not None and detail.proposal.output is not None:
         names |= set(detail.proposal.output)
     return tuple(sorted(names))
-
-
-def _place(token: str) -> tuple[datetime, str] | None:
-    if not token:
-        return None
-    values = decode_token(token)
-    try:
-        due = datetime.fromisoformat(str(values["due"]))
-        task_id = values["task"]
-    except (KeyError, ValueError) as error:
-        raise PageTokenInvalid("The page token is not one of ours.") from error
-    if due.tzinfo is None or not isinstance(task_id, str):
-        raise PageTokenInvalid("The page token is not one of ours.")
-    return due, task_id
