@@ -12,6 +12,13 @@ from tongban.gateway.v1 import clocks_service_pb2 as clocks_pb
 from tongban.gateway.v1 import gateway_pb2
 from tongban.gateway.v1 import gateway_service_pb2 as pb
 from tongban.gateway.v1.clocks_service_pb2_grpc import ClockServiceStub, add_ClockServiceServicer_to_server
+from tongban.gateway.v1.engine_service_pb2 import ListParkedCasesRequest, ResumeStepRequest, SignalCaseRequest
+from tongban.gateway.v1.engine_service_pb2_grpc import (
+    OperatorServiceStub,
+    SignalServiceStub,
+    add_OperatorServiceServicer_to_server,
+    add_SignalServiceServicer_to_server,
+)
 from tongban.gateway.v1.gateway_service_pb2_grpc import (
     StepServiceStub,
     TaskServiceStub,
@@ -20,7 +27,7 @@ from tongban.gateway.v1.gateway_service_pb2_grpc import (
 )
 
 from services.gateway.domain.history import Outcome
-from services.gateway.rpc import ClockRpc, StepRpc, TaskRpc, to_struct
+from services.gateway.rpc import ClockRpc, OperatorRpc, SignalRpc, StepRpc, TaskRpc, to_struct
 from services.gateway.service import CaseStatus, CaseView, CreateCase, SubmitCase
 from services.gateway.service.clock_desk import ClockDesk
 from services.gateway.service.steps import ToldAnswer
@@ -96,6 +103,8 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
         [
             (add_StepServiceServicer_to_server, StepRpc(world.steps)),
             (add_TaskServiceServicer_to_server, TaskRpc(world.tasks, world.dealings)),
+            (add_OperatorServiceServicer_to_server, OperatorRpc(world.operators)),
+            (add_SignalServiceServicer_to_server, SignalRpc(world.outside)),
             (add_ClockServiceServicer_to_server, ClockRpc(ClockDesk(world.engine))),
         ]
     )
@@ -271,3 +280,28 @@ async def test_clocks_are_for_those_who_handle_the_case(door: Door, case: CaseVi
         with pytest.raises(RemoteRefusal) as caught:
             await peer.call(peer.stub(ClockServiceStub).GetCaseClocks, clocks_pb.GetCaseClocksRequest(case_id=case.id))
         assert caught.value.reason == reason
+
+
+async def test_operators_find_what_is_parked_and_let_it_go_on(door: Door, case: CaseView) -> None:
+    told = ToldAnswer("identity", case.id, "who", 1, Outcome.UNAVAILABLE, "SOURCE_DOWN")
+    await door.world.steps.answered(told, delivery_id="down")
+    operator = await door.peer("spiffe://tongban/operator/platform")
+    stub = operator.stub(OperatorServiceStub)
+    (parked,) = (await operator.call(stub.ListParkedCases, ListParkedCasesRequest())).cases
+    assert (parked.case_id, parked.status) == (case.id, "parked")
+    assert [(one.step_id, one.reason) for one in parked.parked] == [("who", "SOURCE_DOWN")]
+    asked = ResumeStepRequest(request_id=new_id(), case_id=case.id, step_id="who", why="It is back.")
+    after = (await operator.call(stub.ResumeStep, asked)).case
+    assert (after.status, list(after.parked)) == ("submitted", [])
+    hospital = await door.peer(f"spiffe://tongban/agency/{HOSPITAL}")
+    with pytest.raises(RemoteRefusal) as refused:
+        await hospital.call(hospital.stub(OperatorServiceStub).ResumeStep, asked)
+    assert refused.value.code is Code.PERMISSION_DENIED
+
+
+async def test_a_signal_needs_the_right_to_give_it(door: Door, case: CaseView) -> None:
+    hospital = await door.peer(f"spiffe://tongban/agency/{HOSPITAL}")
+    asked = SignalCaseRequest(request_id=new_id(), case_id=case.id, signal="inspected")
+    with pytest.raises(RemoteRefusal) as refused:
+        await hospital.call(hospital.stub(SignalServiceStub).SignalCase, asked)
+    assert refused.value.reason == "RIGHT_MISSING"
