@@ -12,14 +12,15 @@ from sandbox.office import offices
 from services.cli.options import Options
 from services.gateway.definitions.bpmn_in import from_bpmn
 from services.gateway.definitions.bpmn_out import to_bpmn
-from services.gateway.definitions.known import Known, read_license_types, read_meanings
+from services.gateway.definitions.bundle import Bundle, bundle
+from services.gateway.definitions.known import Known, read_license_types, read_meanings, read_yaml
 from services.gateway.definitions.lint import lint
 from services.gateway.definitions.script import Script, read_script
 from services.gateway.definitions.simulate import simulate, unknown_names
 from services.gateway.domain.definition import Matter
 from services.gateway.domain.plan import compile_plan
 from services.gateway.domain.problems import DefinitionInvalid, Problem
-from services.gateway.workflows import read_agencies, read_matter
+from services.gateway.workflows import clock_rules, read_agencies, read_matter
 from services.kit.errors import StartupError
 from services.kit.text import Text
 
@@ -106,3 +107,19 @@ def as_yaml(matter: Matter) -> str:
     values = matter.model_dump(mode="json", exclude_defaults=True)
     head = "# SPDX-License-Identifier: Apache-2.0\n# yaml-language-server: $schema=schema.json\n"
     return head + yaml.safe_dump(values, allow_unicode=True, sort_keys=False, width=160)
+
+
+def bundled(head: Path, items: Sequence[Path]) -> Bundle:
+    """Matters joined. Raises StartupError."""
+    values = read_yaml(head)
+    if not isinstance(values, dict):
+        raise StartupError(f"{head} is no matter without form and steps.")
+    return bundle(values, [read(path) for path in items], clock_rules())
+
+
+def told(made: Bundle) -> Iterator[str]:
+    """What was won by joining."""
+    yield f"{made.asked} questions instead of {made.asked_apart}."
+    for one in made.dropped:
+        yield f"{one.item}.{one.field} is not asked: {one.given_by} gives it."
+    yield f"{made.path.days} working days at most, by {', '.join(made.path.ids) or 'no promise'}."

@@ -107,3 +107,18 @@ def activate(
 
     wish = activating.Wish(propose=propose, confirm=confirm, move=move, operator=operator)
     activating.activate(Options.read(), profile, path, wish)
+
+
+@app.command()
+def bundle(
+    head: Annotated[Path, typer.Argument(help="The joined matter without form and steps (*.yaml).")],
+    items: Annotated[list[Path], typer.Argument(help="The matters to join, two or more.")],
+    out: Out = None,
+) -> None:
+    """Join matters of single departments into one; tell what is no longer asked, and the longest way in working days."""
+    from services.cli import definitions  # noqa: PLC0415
+
+    made = definitions.bundled(head, items)
+    definitions.write(definitions.as_yaml(made.matter), out)
+    for line in definitions.told(made):
+        typer.echo(line, err=True)
