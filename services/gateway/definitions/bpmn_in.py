@@ -44,7 +44,7 @@ def from_bpmn(text: str) -> Matter:
             raise BpmnUnreadable(f"Flow {flow.get('id')} leads from or to nothing.")
         incoming[str(flow.get("targetRef"))].append(flow)
     steps = [_step(node_id, node, nodes, incoming) for node_id, node in nodes.items() if _local(node) in _TASKS]
-    values = {"code": process.get("id"), **_extension(process, "matter"), "steps": steps}
+    values = {"code": process.get("id", "").removeprefix("process-"), **_extension(process, "matter"), "steps": steps}
     try:
         return Matter.model_validate(values)
     except ValidationError as error:

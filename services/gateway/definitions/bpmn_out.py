@@ -16,7 +16,8 @@ from services.kit.text import Text
 _GRAPH = frozenset({"id", "title", "needs", "after", "when"})
 """What the graph itself says of a step."""
 _COLUMN, _ROW, _BOX, _GATEWAY, _EVENT = 320, 120, (140, 70), 40, 36
-START, END = "start", "end"
+START, END = "start-event", "end-event"
+"""Ids of ours have a hyphen, which no id of a definition has."""
 Point = tuple[int, int]
 
 
@@ -25,7 +26,7 @@ def to_bpmn(matter: Matter, agencies: Mapping[str, Text]) -> str:
     compile_plan(matter)
     for prefix, space in PREFIXES.items():
         ET.register_namespace(prefix, space)
-    about = {"id": f"definitions_{matter.code}", "targetNamespace": OURS, "expressionLanguage": CEL}
+    about = {"id": f"definitions-{matter.code}", "targetNamespace": OURS, "expressionLanguage": CEL}
     root = ET.Element(name(B, "definitions"), about)
     process = _Process(matter, agencies)
     root.append(process.element)
@@ -46,7 +47,7 @@ class _Process:
         self._nodes: dict[str, ET.Element] = {}
         self._elements: list[ET.Element] = []
         self.element = ET.Element(
-            name(B, "process"), {"id": matter.code, "name": matter.title.zh, "isExecutable": "true"}
+            name(B, "process"), {"id": f"process-{matter.code}", "name": matter.title.zh, "isExecutable": "true"}
         )
         _extended(self.element, "matter", matter.model_dump(mode="json", exclude_defaults=True, exclude={"steps"}))
         self._build()
@@ -77,21 +78,21 @@ class _Process:
         self._node("endEvent", END, (right + 80, _ROW // 2), (_EVENT, _EVENT))
         arrive = END
         if len(lasts) > 1:
-            arrive = self._gateway("parallelGateway", "join_end", (right, _ROW // 2))
-            self._flow("flow_join_end", arrive, END)
+            arrive = self._gateway("parallelGateway", f"join-{END}", (right, _ROW // 2))
+            self._flow(f"joined-{END}", arrive, END)
         for step in firsts:
-            self._flow(f"flow_start_{step.id}", leave, starts[step.id])
+            self._flow(f"flow-{START}-{step.id}", leave, starts[step.id])
         self._waits(starts, ends)
         for step in lasts:
-            self._flow(f"flow_{step.id}_end", ends[step.id], arrive)
+            self._flow(f"flow-{step.id}-{END}", ends[step.id], arrive)
 
     def _waits(self, starts: Mapping[str, str], ends: Mapping[str, str]) -> None:
         """One flow for each `needs` and each `after`."""
         for step in self._matter.steps:
             for other in step.needs:
-                self._flow(f"flow_{other}_{step.id}", ends[other], starts[step.id])
+                self._flow(f"flow-{other}-{step.id}", ends[other], starts[step.id])
             for other in step.after:
-                self._flow(f"flow_{other}_{step.id}_after", ends[other], starts[step.id], wait=SETTLED)
+                self._flow(f"flow-{other}-{step.id}-after", ends[other], starts[step.id], wait=SETTLED)
 
     def _step(self, step: Step, corner: Point, followers: int) -> tuple[str, str]:
         """The task with the gateways around it; gives the nodes where flows arrive and leave."""
@@ -103,24 +104,24 @@ class _Process:
         _extended(node, "step", {**own, "title_en": step.title.en})
         arrive = leave = step.id
         if step.when is not None:
-            split, merge = f"if_{step.id}", f"fi_{step.id}"
+            split, merge = f"if-{step.id}", f"fi-{step.id}"
             arrive = self._gateway("exclusiveGateway", split, (x + 25, middle))
-            self._nodes[split].set("default", f"flow_{step.id}_around")
-            self._flow(f"flow_{step.id}_when", split, step.id, condition=step.when)
+            self._nodes[split].set("default", f"around-{step.id}")
+            self._flow(f"when-{step.id}", split, step.id, condition=step.when)
             leave = self._gateway("exclusiveGateway", merge, (x + 235, middle))
-            self._flow(f"flow_{step.id}_done", step.id, merge)
-            self._flow(f"flow_{step.id}_around", split, merge)
+            self._flow(f"done-{step.id}", step.id, merge)
+            self._flow(f"around-{step.id}", split, merge)
         if len(step.needs) + len(step.after) > 1:
-            join = self._gateway("parallelGateway", f"join_{step.id}", (x - 20, middle))
-            self._flow(f"flow_join_{step.id}", join, arrive)
+            join = self._gateway("parallelGateway", f"join-{step.id}", (x - 20, middle))
+            self._flow(f"joined-{step.id}", join, arrive)
             arrive = join
         return arrive, self._fork(leave, followers, (x + 280, middle), step.id)
 
     def _fork(self, leave: str, followers: int, at: Point, step_id: str = START) -> str:
         if followers < 2:  # noqa: PLR2004 - a fork has at least two ways
             return leave
-        fork = self._gateway("parallelGateway", f"fork_{step_id}", at)
-        self._flow(f"flow_fork_{step_id}", leave, fork)
+        fork = self._gateway("parallelGateway", f"fork-{step_id}", at)
+        self._flow(f"forked-{step_id}", leave, fork)
         return fork
 
     def _node(self, tag: str, node_id: str, corner: Point, size: Point, title: str = "") -> ET.Element:
@@ -143,10 +144,10 @@ class _Process:
         self._flows.append((flow_id, source, target))
 
     def _lanes(self) -> ET.Element:
-        lanes = ET.Element(name(B, "laneSet"), {"id": "lanes"})
+        lanes = ET.Element(name(B, "laneSet"), {"id": "all-lanes"})
         for role in dict.fromkeys(lane_of(step) for step in self._matter.steps):
             title = self._agencies[role].zh if role in self._agencies else role
-            lane = ET.SubElement(lanes, name(B, "lane"), {"id": f"lane_{role or 'engine'}", "name": title or "引擎"})
+            lane = ET.SubElement(lanes, name(B, "lane"), {"id": f"lane-{role}", "name": title or "引擎"})
             for step in self._matter.steps:
                 if lane_of(step) == role:
                     ET.SubElement(lane, name(B, "flowNodeRef")).text = step.id
@@ -154,14 +155,16 @@ class _Process:
 
     def diagram(self) -> ET.Element:
         """Where a modeler draws each node and flow."""
-        diagram = ET.Element(name(DI, "BPMNDiagram"), {"id": "diagram"})
-        plane = ET.SubElement(diagram, name(DI, "BPMNPlane"), {"id": "plane", "bpmnElement": self._matter.code})
+        diagram = ET.Element(name(DI, "BPMNDiagram"), {"id": "the-diagram"})
+        plane = ET.SubElement(
+            diagram, name(DI, "BPMNPlane"), {"id": "the-plane", "bpmnElement": f"process-{self._matter.code}"}
+        )
         for node_id, ((x, y), (width, height)) in self._spots.items():
-            shape = ET.SubElement(plane, name(DI, "BPMNShape"), {"id": f"shape_{node_id}", "bpmnElement": node_id})
+            shape = ET.SubElement(plane, name(DI, "BPMNShape"), {"id": f"shape-{node_id}", "bpmnElement": node_id})
             bounds = {"x": x, "y": y, "width": width, "height": height}
             ET.SubElement(shape, name(DC, "Bounds"), {key: str(value) for key, value in bounds.items()})
         for flow_id, source, target in self._flows:
-            edge = ET.SubElement(plane, name(DI, "BPMNEdge"), {"id": f"edge_{flow_id}", "bpmnElement": flow_id})
+            edge = ET.SubElement(plane, name(DI, "BPMNEdge"), {"id": f"edge-{flow_id}", "bpmnElement": flow_id})
             for node_id, side in ((source, 1), (target, 0)):
                 (x, y), (width, height) = self._spots[node_id]
                 point = {"x": str(x + side * width), "y": str(y + height // 2)}

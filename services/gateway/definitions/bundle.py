@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from services.gateway.definitions.known import IDENTITY
 from services.gateway.definitions.rewriting import renamed, rewritten
-from services.gateway.domain.clocks import ClockRules
+from services.gateway.domain.clock_rules import ClockRules
 from services.gateway.domain.critical_path import Activity, CriticalPath, critical_path
 from services.gateway.domain.definition import FormField, IdentityPrefill, Matter, Step, TaskStep
 from services.gateway.domain.expected_end import promised_days_by

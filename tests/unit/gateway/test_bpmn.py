@@ -36,7 +36,7 @@ def order_of(text: str, code: str) -> list[str]:
     """The order in which a foreign engine does the steps; it must come to the end."""
     parser = BpmnParser(validator=BpmnValidator())
     parser.add_bpmn_str(text.encode())
-    workflow = BpmnWorkflow(parser.get_spec(code), script_engine=Yes())
+    workflow = BpmnWorkflow(parser.get_spec(f"process-{code}"), script_engine=Yes())
     workflow.do_engine_steps()
     done = []
     while not workflow.is_completed():
@@ -74,18 +74,22 @@ def test_a_foreign_engine_does_every_step_of_another_owner_in_an_order_that_hold
     assert {one.id for one in matter.steps if one.kind.value in {"verify", "fetch", "license", "task"}} <= set(done)
 
 
+IDS = ["sample", "start", "end", "join", "s4", "after", "s6"]
+"""Ids of steps that others might take for their own."""
+
+
 @st.composite
 def matters(draw: st.DrawFn) -> Matter:
     """Any structure: who waits for whom, how, on a condition or not."""
     steps = []
     for index in range(draw(st.integers(1, 7))):
-        before = [f"s{earlier}" for earlier in range(index)]
+        before = IDS[:index]
         waits = draw(st.lists(st.sampled_from(before), unique=True, max_size=3)) if before else []
         needs = [one for one in waits if draw(st.booleans())]
         more: dict[str, object] = {"needs": needs, "after": [one for one in waits if one not in needs]}
         if draw(st.booleans()):
             more["when"] = "answers.x != ''"
-        steps.append(step(f"s{index}", draw(st.sampled_from(["task", "verify", "notify"])), optional=True, **more))
+        steps.append(step(IDS[index], draw(st.sampled_from(["task", "verify", "notify"])), optional=True, **more))
     return Matter.model_validate(definition(*steps, form=(field("x"),)))
 
 
@@ -100,7 +104,7 @@ def test_any_definition_comes_back_the_same_and_ends_in_a_foreign_engine(matter:
 def test_what_a_modeler_drew_anew_is_what_is_read() -> None:
     text = to_bpmn(Matter.model_validate(definition(step("a"), step("b", needs=["a"]))), {})
     drawn = text.replace('id="a" name="题"', 'id="a" name="新题"').replace(
-        '<bpmn:sequenceFlow id="flow_a_b" sourceRef="a"', '<bpmn:sequenceFlow id="flow_a_b" sourceRef="start"'
+        '<bpmn:sequenceFlow id="flow-a-b" sourceRef="a"', '<bpmn:sequenceFlow id="flow-a-b" sourceRef="start-event"'
     )
     changed = from_bpmn(drawn)
     assert changed.steps[0].title.zh == "新题"
@@ -132,6 +136,6 @@ def test_more_of_bpmn_than_a_definition_can_be_is_refused_by_name() -> None:
     with pytest.raises(BpmnUnreadable, match="subProcess more has no counterpart"):
         from_bpmn(text.replace("<bpmn:endEvent", '<bpmn:subProcess id="more"/><bpmn:endEvent'))
     with pytest.raises(BpmnUnreadable, match="leads from or to nothing"):
-        from_bpmn(text.replace('sourceRef="start"', 'sourceRef="nowhere"'))
+        from_bpmn(text.replace('sourceRef="start-event"', 'sourceRef="nowhere"'))
     with pytest.raises(BpmnUnreadable, match="steps"):
         from_bpmn(text.replace('"kind":"task"', '"kind":"dance"'))
