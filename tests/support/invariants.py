@@ -79,7 +79,7 @@ WANTED: Mapping[str, Mapping[str, str]] = {
 
 async def settled(system: System, *, seconds: float) -> list[Finding]:
     """Wait until no case is open any more, at most so long; names those that are still open then."""
-    query = text("SELECT case_id FROM case_file WHERE status IN ('submitted', 'in_progress')")
+    query = text("SELECT case_id FROM case_file WHERE status IN ('submitted', 'in_progress', 'undoing')")
     ends = time.monotonic() + seconds
     async with databases(system) as urls:
         engines = open_engines(urls["gateway"], application="inspection")
@@ -246,7 +246,7 @@ def _none_stuck(evidence: Evidence) -> list[Finding]:
     findings = [
         Finding(5, f"Case {row['case_id']} is {row['status']} and waits for nothing.")
         for row in evidence.rows("gateway", "cases")
-        if row["status"] in {"submitted", "in_progress"} and row["case_id"] not in waiting
+        if row["status"] in {"submitted", "in_progress", "undoing"} and row["case_id"] not in waiting
     ]
     findings += [
         Finding(5, f"{service} parked a message: {row['reason']} {row['type']} ({row['detail']}).")
