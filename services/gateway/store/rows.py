@@ -13,10 +13,17 @@ from services.gateway.domain.history import Event, from_body, kind_of, step_of, 
 from services.gateway.domain.values import StepInput
 from services.gateway.service.ports import CaseFile, CaseRow, TaskRow, TaskState
 from services.kit.crypto import Keyring
+from services.kit.ids import derived_id
 from services.kit.text import Text
 
+_KEY_CHARACTERS_MAX = 100
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """The due date of a task without one: pages of a queue go by due date."""
+
+
+def key_kept(key: str) -> str:
+    """An idempotency key as the column holds it: a longer one by what is derived from it."""
+    return key if len(key) <= _KEY_CHARACTERS_MAX else derived_id("key", key)
 
 
 def event_row(keyring: Keyring, case_id: str, seq: int, event: Event) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from services.gateway.store.clocks import counted_before
 from services.gateway.store.files import Files
 from services.gateway.store.inbox import InboxReads
 from services.gateway.store.leases import to_take
-from services.gateway.store.rows import case_row, event_of
+from services.gateway.store.rows import case_row, event_of, key_kept
 from services.gateway.store.standing import standing_of
 from services.gateway.store.statistics import StatisticReads
 from services.gateway.store.tables import (
@@ -133,7 +133,7 @@ class SqlGatewayStore(ActivationReads, InboxReads, StatisticReads, WebhookReads,
 
     async def remembered(self, caller: str, key: str) -> Remembered | None:
         """What was done under an idempotency key."""
-        asked = select(idempotency).where(idempotency.c.caller == caller, idempotency.c.key == key)
+        asked = select(idempotency).where(idempotency.c.caller == caller, idempotency.c.key == key_kept(key))
         async with self.reading() as connection:
             row = (await connection.execute(asked)).one_or_none()
         return Remembered(row.fingerprint, row.case_id) if row else None

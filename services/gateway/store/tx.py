@@ -21,7 +21,7 @@ from services.gateway.store.activations import ActivationRows
 from services.gateway.store.clocks import ClockRows
 from services.gateway.store.files import Files
 from services.gateway.store.inbox import InboxRows, dues
-from services.gateway.store.rows import NEVER, case_columns, event_row, seal, task_row
+from services.gateway.store.rows import NEVER, case_columns, event_row, key_kept, seal, task_row
 from services.gateway.store.snapshots import is_due, snapshot_row
 from services.gateway.store.standing import standing_of
 from services.gateway.store.statistics import StatisticRows
@@ -301,7 +301,7 @@ class SqlGatewayTx(ActivationRows, ClockRows, InboxRows, StatisticRows, WebhookR
 
     async def remembered(self, caller: str, key: str) -> Remembered | None:
         """What was done under the key."""
-        asked = select(idempotency).where(idempotency.c.caller == caller, idempotency.c.key == key)
+        asked = select(idempotency).where(idempotency.c.caller == caller, idempotency.c.key == key_kept(key))
         row = (await self.connection.execute(asked)).one_or_none()
         return Remembered(row.fingerprint, row.case_id) if row else None
 
@@ -311,7 +311,7 @@ class SqlGatewayTx(ActivationRows, ClockRows, InboxRows, StatisticRows, WebhookR
             self.insert(idempotency)
             .values(
                 caller=caller,
-                key=key,
+                key=key_kept(key),
                 fingerprint=what.fingerprint,
                 case_id=what.case_id,
                 created=self.store.clock(),

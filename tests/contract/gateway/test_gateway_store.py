@@ -283,6 +283,15 @@ async def test_timers_come_when_they_are_due_and_once(store: GatewayStore) -> No
         assert await tx.take_due_timer(late.due) is None
 
 
+async def test_a_key_of_any_length_that_the_door_takes_is_remembered(store: GatewayStore) -> None:
+    long, what = "k" * 200, Remembered("f", CASE)
+    async with store.transaction() as tx:
+        assert await tx.remember("citizen:a", long, what) is None
+        assert await tx.remember("citizen:a", long, replace(what)) == what
+        assert await tx.remembered("citizen:a", long[:-1]) is None
+    assert await store.remembered("citizen:a", long) == what
+
+
 def test_digests_compare_and_tell_nothing_else() -> None:
     store = MemoryGatewayStore()
     assert store.digest("a") == store.digest("a") != store.digest("b")
