@@ -21,6 +21,7 @@ OPERATOR_RIGHTS = (
     "gateway.cases",
     "gateway.clocks",
     "gateway.matters",
+    "gateway.notices",
     "gateway.webhooks",
     "identity.agencies",
     "identity.personas",

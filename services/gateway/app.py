@@ -30,6 +30,8 @@ from services.gateway.clients import (
     IdentityClient,
     LedgerClient,
     LicensesClient,
+    MailSender,
+    MailServer,
     NamesClient,
     OpenDataClient,
 )
@@ -37,6 +39,7 @@ from services.gateway.config import Settings
 from services.gateway.console.routes import LARGER_BODIES, console_routes
 from services.gateway.console.store import TraceStore
 from services.gateway.domain.bounds import Bounds
+from services.gateway.domain.contacts import Channel
 from services.gateway.events import OWNERS, GatewayEvents, to_wire
 from services.gateway.rest.app import build_app
 from services.gateway.rest.limits import Buckets, Limits
@@ -46,12 +49,14 @@ from services.gateway.service.accesses import LOGS
 from services.gateway.service.activations import ActivationDesk
 from services.gateway.service.bell import Bell
 from services.gateway.service.clock_desk import ClockDesk
+from services.gateway.service.contacts import ContactDesk
 from services.gateway.service.corrections import RecallDesk
 from services.gateway.service.dealing import DealingDesk
 from services.gateway.service.drafts import Drafts
 from services.gateway.service.engine import Engine
 from services.gateway.service.inbox import Inbox
 from services.gateway.service.life import Life
+from services.gateway.service.notices import NoticeDesk, PostDesk, SandboxSender, Sender
 from services.gateway.service.operating import OperatorDesk
 from services.gateway.service.outside import OutsideDesk
 from services.gateway.service.prefill import Prefiller
@@ -60,6 +65,7 @@ from services.gateway.service.statistics import StatisticDesk
 from services.gateway.service.steps import StepDesk
 from services.gateway.service.tasks import TaskDesk
 from services.gateway.service.timers import TimerDesk
+from services.gateway.service.voices import Voices
 from services.gateway.service.webhooks import WebhookDesk
 from services.gateway.store import SqlGatewayStore
 from services.gateway.workflows import clock_rules, load_workflows
@@ -123,6 +129,9 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
         webhooks = WebhookDesk(
             store, clock=runtime.clock, hosts=settings.webhook_hosts, poll_seconds=settings.poll_seconds
         )
+        senders = _senders(settings, store, engine)
+        voices = Voices(NoticeDesk(store, engine), ContactDesk(store, senders, clock=runtime.clock))
+        posts = PostDesk(store, engine, senders, public_url=settings.public_url, poll_seconds=settings.poll_seconds)
         statistics = StatisticDesk(store, workflows)
         events = GatewayEvents(steps, RecallDesk(engine), webhooks, statistics, bell)
         sign_ins = settings.sign_ins_per_minute
@@ -133,6 +142,7 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
             Buckets(Limits(per_second=sign_ins / 60, burst=sign_ins)),
             sandbox=settings.sandbox,
             traces_token=settings.traces_token,
+            outbox=voices.notices if settings.sandbox else None,
         )
 
         async def on_activated(_fact: MatterActivated, _envelope: Envelope) -> None:
@@ -144,6 +154,7 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
                 with suppress(Unavailable):  # The next round catches up.
                     await store.forget_keys(runtime.clock() - timedelta(days=settings.key_days))
                     await webhooks.forget_old()
+                    await voices.contacts.forget_old()
                 await asyncio.sleep(_FORGET_EVERY_SECONDS)
 
         yield App(
@@ -162,12 +173,13 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
             topics=events.topics,
             hears_all={**events.wakes, AgencyChanged: runtime.rights.on_agency_changed, MatterActivated: on_activated},
             all_topics=(topic_of(gateway_events_pb2.CaseSubmitted), topic_of(AgencyChanged)),
-            background=[timers.run, clocks.run, webhooks.run, forget_keys],
+            background=[timers.run, clocks.run, webhooks.run, posts.run, forget_keys],
             http=build_app(
                 service,
                 runtime.tokens,
                 webhooks=webhooks,
                 statistics=statistics,
+                voices=voices,
                 open_data=OpenDataClient(runtime.peer("exchange")),
                 inbox=Inbox(engine, store),
                 life=Life(engine, prefiller),
@@ -189,6 +201,24 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
             http_port=settings.http_port,
             ready=_checks(settings, runtime, identity),
         )
+
+
+def _senders(settings: Settings, store: SqlGatewayStore, engine: Engine) -> dict[Channel, Sender]:
+    """Mail by SMTP where there is a server; in a sandbox everything else goes to its outbox."""
+    senders: dict[Channel, Sender] = {}
+    if settings.sandbox:
+        senders = {channel: SandboxSender(store, channel, engine) for channel in Channel}
+    if settings.mail_host:
+        server = MailServer(
+            settings.mail_host,
+            settings.mail_port,
+            settings.mail_from,
+            settings.mail_user,
+            settings.mail_password,
+            starttls=settings.mail_starttls,
+        )
+        senders[Channel.MAIL] = MailSender(server, clock=engine.clock)
+    return senders
 
 
 def _checks(settings: Settings, runtime: Runtime, identity: IdentityClient) -> dict[str, Callable[[], Awaitable[None]]]:

@@ -41,6 +41,27 @@ class Settings(Common, frozen=True):
     webhook_hosts: tuple[str, ...] = Field(
         default=(), max_length=1000, description="JSON list of hosts (or host:port) that webhooks may go to; none else."
     )
+    public_url: str = Field(
+        default="http://127.0.0.1:8080",
+        max_length=200,
+        pattern=r"^https?://[\x21-\x7e]+[^/]$",
+        description="Where residents read on; stands in mail and SMS.",
+    )
+    mail_host: str = Field(
+        default="", max_length=253, description="SMTP server; empty: no mail, or in a sandbox to its outbox."
+    )
+    mail_port: int = Field(default=587, ge=1, le=65535, description="Port of the SMTP server.")
+    mail_from: str = Field(
+        default="tongban@localhost",
+        max_length=254,
+        pattern=r"^[\x21-\x7e]+@[\x21-\x7e]+$",
+        description="Sender of mail.",
+    )
+    mail_user: str = Field(default="", max_length=254, description="Account at the SMTP server; empty: none is needed.")
+    mail_password: str = Field(default="", max_length=500, repr=False, description="Its password.")
+    mail_starttls: bool = Field(
+        default=True, description="Mail goes only over TLS; false only for a server on this machine."
+    )
     lease_seconds: float = Field(default=30, gt=0, le=3600, description="How long a department holds a task.")
     poll_seconds: float = Field(
         default=1, gt=0, le=60, description="Slowest look for due timers, tasks and news of other processes."

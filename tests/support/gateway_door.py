@@ -18,6 +18,7 @@ from services.gateway.service.inbox import Inbox
 from services.gateway.service.inbox.ports import InboxStore
 from services.gateway.service.life import Life
 from services.gateway.service.statistics import StatisticDesk
+from services.gateway.service.voices import Voices
 from services.gateway.service.webhooks import WebhookDesk
 from services.kit.telemetry import Telemetry
 from tests.support.gateway_desks import nothing_counted, refusing
@@ -25,6 +26,7 @@ from tests.support.gateway_fake import NOW, FakeGateway, FakeVerifier
 from tests.support.gateway_matters import workflows_of
 from tests.support.gateway_memory import MemoryGatewayStore
 from tests.support.gateway_opendata import FakeOpenData
+from tests.support.gateway_voices import no_voices
 from tests.support.gateway_world import World
 
 MOTHER = {"authorization": "Bearer citizen:mother"}
@@ -54,6 +56,7 @@ async def doorway(
     open_data: FakeOpenData | None = None,
     webhooks: WebhookDesk | None = None,
     statistics: StatisticDesk | None = None,
+    voices: Voices | None = None,
 ) -> AsyncIterator[Doorway]:
     """Open the door and a client of it."""
     gateway = gateway or FakeGateway()
@@ -72,6 +75,7 @@ async def doorway(
         life=small_life(),
         webhooks=webhooks or refusing(),
         statistics=statistics or nothing_counted(),
+        voices=voices or no_voices(),
         telemetry=telemetry,
         ready=ready,
         limits=limits,

@@ -26,6 +26,7 @@ from tests.support.gateway_desks import nothing_counted, refusing
 from tests.support.gateway_fake import FakeVerifier
 from tests.support.gateway_matters import AGENCIES, HOSPITAL, POLICE, field, plan_of, step
 from tests.support.gateway_opendata import FakeOpenData
+from tests.support.gateway_voices import no_voices
 from tests.support.gateway_world import RESIDENT, MovingClock, World
 from tests.support.probe import resources
 
@@ -148,6 +149,7 @@ def inbox_app(world: World, inbox: Inbox) -> FastAPI:
         life=world.life,
         webhooks=refusing(),
         statistics=nothing_counted(),
+        voices=no_voices(),
         telemetry=world.telemetry,
         ready=ready,
         limits=Limits(per_second=1e6, burst=1_000_000),

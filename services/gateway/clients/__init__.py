@@ -7,6 +7,7 @@ from services.gateway.clients.exchange import ExchangeClient
 from services.gateway.clients.identity import IdentityClient
 from services.gateway.clients.ledgers import LedgerClient
 from services.gateway.clients.licenses import LicensesClient
+from services.gateway.clients.mail import MailSender, MailServer
 from services.gateway.clients.names import NamesClient
 from services.gateway.clients.opendata import OpenDataClient
 
@@ -17,6 +18,8 @@ __all__ = [
     "IdentityClient",
     "LedgerClient",
     "LicensesClient",
+    "MailSender",
+    "MailServer",
     "NamesClient",
     "OpenDataClient",
 ]

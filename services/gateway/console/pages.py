@@ -21,6 +21,8 @@ from services.gateway.console.store import TraceStore
 from services.gateway.console.texts import Texts
 from services.gateway.console.waterfall import WIDTH, drawn
 from services.gateway.service import GatewayService
+from services.gateway.service.notices import NoticeDesk
+from services.kit.caller import acting_as
 from services.kit.errors import NotFound, Refusal, RightMissing, TooManyRequests, Unauthenticated, Unavailable
 
 Page = Callable[[Request], Awaitable[Response]]
@@ -28,6 +30,7 @@ Page = Callable[[Request], Awaitable[Response]]
 _HERE: Final = Path(__file__).parent
 _PERSONA_GRANT: Final = "urn:tongban:params:oauth:grant-type:persona"
 _SPANS_MAX: Final = 2000
+_MESSAGES_MAX: Final = 100
 _FORM_BYTES_MAX: Final = 16 * 1024
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _COLORED: Final = ("gateway", "identity", "licenses", "exchange")
@@ -50,6 +53,7 @@ class Pages:
         attempts: Attempts,
         *,
         sandbox: bool,
+        outbox: NoticeDesk | None = None,
     ) -> None:
         self._service = service
         self._sessions = sessions
@@ -57,6 +61,7 @@ class Pages:
         self._search = search
         self._attempts = attempts
         self._sandbox = sandbox
+        self._outbox = outbox
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -132,6 +137,7 @@ class Pages:
             found=found,
             missing=missing,
             recent=recent,
+            outbox=self._outbox is not None,
             colors=colors(services),
         )
 
@@ -149,6 +155,14 @@ class Pages:
             colors=colors(span.service for span in spans),
             cut=len(spans) if len(spans) >= _SPANS_MAX else 0,
         )
+
+    async def outbox(self, request: Request) -> Response:
+        """What the sandbox sent to nobody. Raises RightMissing without the right `gateway.notices`."""
+        operator = await self._sessions.operator(request)
+        assert self._outbox is not None
+        with acting_as(operator):
+            messages = await self._outbox.outbox(_MESSAGES_MAX)
+        return self._page(request, "outbox.html", messages=messages)
 
     async def _persona_token(self, persona: str) -> str:
         if not self._sandbox or not persona:

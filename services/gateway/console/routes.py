@@ -17,6 +17,7 @@ from services.gateway.console.search import Search
 from services.gateway.console.session import Attempts, Sessions, Verifier
 from services.gateway.console.store import TraceStore
 from services.gateway.service import GatewayService
+from services.gateway.service.notices import NoticeDesk
 
 LARGER_BODIES: Final[Mapping[str, int]] = {receiver.PATH: receiver.BODY_BYTES_MAX}
 """Paths that take larger bodies than the rest of the door, in bytes."""
@@ -31,6 +32,7 @@ def console_routes(
     *,
     sandbox: bool = False,
     traces_token: str = "",
+    outbox: NoticeDesk | None = None,
 ) -> list[BaseRoute]:
     """Build the routes: `/v1/traces` (OTLP/HTTP), `/console/api/*`, `/console*` pages.
 
@@ -42,12 +44,13 @@ def console_routes(
         store: keeps spans.
         attempts: counts failed attempts to sign in by the address that they come from.
         sandbox: True only in a sandbox: its operators sign in without a password.
+        outbox: shows what a sandbox sent to nobody; None where there is no such thing.
         traces_token: what senders of traces must show as a bearer token; without one no traces are taken.
     """
     sessions = Sessions(verifier)
     search = Search(service, store)
     api = Api(sessions, store, search)
-    pages = Pages(service, sessions, store, search, attempts, sandbox=sandbox)
+    pages = Pages(service, sessions, store, search, attempts, sandbox=sandbox, outbox=outbox)
     return [
         Route(receiver.PATH, Receiver(store, traces_token).receive, methods=["POST"]),
         Route("/console/api/traces", api.traces),
@@ -57,6 +60,7 @@ def console_routes(
         Route("/console/sign-in", pages.guarded(pages.sign_in), methods=["POST"]),
         Route("/console/sign-out", pages.guarded(pages.sign_out), methods=["POST"]),
         Route("/console", pages.guarded(pages.home)),
+        *([Route("/console/outbox", pages.guarded(pages.outbox))] if outbox else []),
         Route("/console/traces/{trace_id}", pages.guarded(pages.trace)),
     ]
 

@@ -17,6 +17,7 @@ from services.gateway.rest import (
     health,
     licenses,
     matters,
+    notices,
     oauth,
     opendata,
     roster,
@@ -36,6 +37,7 @@ from services.gateway.service.inbox import Inbox
 from services.gateway.service.life import Life
 from services.gateway.service.opendata import OpenData
 from services.gateway.service.statistics import StatisticDesk
+from services.gateway.service.voices import Voices
 from services.gateway.service.webhooks import WebhookDesk
 from services.kit.clock import Clock, utc_now
 from services.kit.http.bodies import BoundedBodies
@@ -51,6 +53,7 @@ def build_app(
     life: Life,
     webhooks: WebhookDesk,
     statistics: StatisticDesk,
+    voices: Voices,
     telemetry: Telemetry,
     ready: Ready,
     limits: Limits | None = None,
@@ -70,6 +73,7 @@ def build_app(
         life: what applicants do beside drafting, submitting and reading.
         webhooks: what front-ends are told.
         statistics: figures of cases that have ended.
+        voices: what residents are told and say.
         telemetry: traces each request.
         ready: answers what is wrong by the name of the part, for `/readyz`; empty when ready.
         limits: bounds of the door.
@@ -95,6 +99,7 @@ def build_app(
         life=life,
         webhooks=webhooks,
         statistics=statistics,
+        voices=voices,
         verifier=verifier,
         ready=ready,
         limits=limits,
@@ -118,6 +123,7 @@ def build_app(
         data_tracker,
         consents,
         corrections,
+        notices,
         inbox_room,
         dealing,
         roster,

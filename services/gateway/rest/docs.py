@@ -64,6 +64,7 @@ _TAGS: Final = [
     {"name": "licenses", "description": "What was issued, with credentials."},
     {"name": "accesses", "description": "Who used my data, with proofs."},
     {"name": "corrections", "description": "Values about me that I say are wrong."},
+    {"name": "notices", "description": "What I am told, and where."},
     {"name": "tasks", "description": "What clerks of departments without a system do."},
     {"name": "opendata", "description": "What departments open to everybody; no account."},
     {"name": "consents", "description": "What departments may have, and what they would see."},

@@ -14,6 +14,7 @@ from services.gateway.service.inbox import Inbox
 from services.gateway.service.life import Life
 from services.gateway.service.opendata import OpenData
 from services.gateway.service.statistics import StatisticDesk
+from services.gateway.service.voices import Voices
 from services.gateway.service.webhooks import WebhookDesk
 from services.kit.caller import Caller, acting_as
 from services.kit.clock import Clock
@@ -46,6 +47,7 @@ class Door:
     life: Life
     webhooks: WebhookDesk
     statistics: StatisticDesk
+    voices: Voices
     verifier: Verifier
     ready: Ready
     limits: Limits

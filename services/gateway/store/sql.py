@@ -13,9 +13,11 @@ from services.gateway.domain.history import Event
 from services.gateway.service.ports import CaseFile, CaseRow, Remembered
 from services.gateway.store.activations import ActivationReads
 from services.gateway.store.clocks import counted_before
+from services.gateway.store.contacts import ContactReads
 from services.gateway.store.files import Files
 from services.gateway.store.inbox import InboxReads
 from services.gateway.store.leases import to_take
+from services.gateway.store.notices import NoticeReads
 from services.gateway.store.rows import case_row, event_of, key_kept
 from services.gateway.store.standing import standing_of
 from services.gateway.store.statistics import StatisticReads
@@ -42,7 +44,9 @@ _EVENTS_AFTER = (
 )
 
 
-class SqlGatewayStore(ActivationReads, InboxReads, StatisticReads, WebhookReads, Store[SqlGatewayTx]):
+class SqlGatewayStore(
+    ActivationReads, ContactReads, InboxReads, NoticeReads, StatisticReads, WebhookReads, Store[SqlGatewayTx]
+):
     """SQLite or PostgreSQL."""
 
     service: ClassVar[str] = "gateway"

@@ -160,7 +160,10 @@ notices = Table(
     Column("text_zh", Text, nullable=False),
     Column("text_en", Text, nullable=False),
     Column("created", UtcDateTime, nullable=False),
-    Index("notice_by_applicant", "applicant_id", "created"),
+    Column("notice_id", String(36), nullable=False, server_default=""),
+    Column("read", UtcDateTime),
+    Index("notice_by_id", "notice_id", unique=True),
+    Index("notice_by_applicant", "applicant_id", "created", "notice_id"),
 )
 
 idempotency = Table(

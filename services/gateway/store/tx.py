@@ -19,8 +19,10 @@ from services.gateway.service.ports import CaseFile, CaseMoved, Remembered, Task
 from services.gateway.store import leases
 from services.gateway.store.activations import ActivationRows
 from services.gateway.store.clocks import ClockRows
+from services.gateway.store.contacts import ContactRows
 from services.gateway.store.files import Files
 from services.gateway.store.inbox import InboxRows, dues
+from services.gateway.store.notices import NoticeRows
 from services.gateway.store.rows import NEVER, case_columns, event_row, key_kept, seal, task_row
 from services.gateway.store.snapshots import is_due, snapshot_row
 from services.gateway.store.standing import standing_of
@@ -31,7 +33,6 @@ from services.gateway.store.tables import (
     draft_counts,
     events,
     idempotency,
-    notices,
     serials,
     snapshots,
     tasks,
@@ -79,7 +80,7 @@ TASK = select(tasks).where(tasks.c.task_id == bindparam("of_task"))
 TASK_LOCKED = TASK.with_for_update()
 
 
-class SqlGatewayTx(ActivationRows, ClockRows, InboxRows, StatisticRows, WebhookRows, Tx):
+class SqlGatewayTx(ActivationRows, ClockRows, ContactRows, InboxRows, NoticeRows, StatisticRows, WebhookRows, Tx):
     """What a use case holds between begin and commit."""
 
     def __init__(self, store: Store[Any], connection: AsyncConnection) -> None:
@@ -202,19 +203,7 @@ class SqlGatewayTx(ActivationRows, ClockRows, InboxRows, StatisticRows, WebhookR
             await self.connection.execute(tasks.insert(), rows)
         if effects.timers:
             await self._put_timers(effects.timers)
-        for notice in effects.notices:
-            await self.connection.execute(
-                self.insert(notices)
-                .values(
-                    case_id=notice.case_id,
-                    step_id=notice.step_id,
-                    applicant_id=notice.applicant_id,
-                    text_zh=notice.text.zh,
-                    text_en=notice.text.en,
-                    created=now,
-                )
-                .on_conflict_do_nothing()
-            )
+        await self.add_notices(effects.notices, now)
         if effects.clocks:
             await self.put_clocks(effects.clocks)
             await self.date_tasks(effects.clocks)

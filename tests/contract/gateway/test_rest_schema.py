@@ -15,6 +15,7 @@ from tests.support.gateway_desks import nothing_counted, refusing
 from tests.support.gateway_door import empty_inbox, small_life
 from tests.support.gateway_fake import NOW, FakeGateway, FakeVerifier
 from tests.support.gateway_opendata import FakeOpenData
+from tests.support.gateway_voices import no_voices
 
 EVENTS = "/api/v1/cases/{case_id}/events"
 """A stream has no end to wait for; tests/unit/gateway/test_rest_events.py has it."""
@@ -32,6 +33,7 @@ app = build_app(
     life=small_life(),
     webhooks=refusing(),
     statistics=nothing_counted(),
+    voices=no_voices(),
     telemetry=Telemetry("gateway"),
     ready=ready,
     limits=Limits(per_second=1e6, burst=1_000_000),
