@@ -204,6 +204,9 @@ class MemoryGatewayTx:
         for new, place in zip(effects.tasks, places, strict=True):
             task = _task(new, place)
             self._kept.tasks[task.task_id] = task
+        for new in effects.renewed:
+            task_id = derived_id("task", new.case_id, new.step_id, str(new.attempt))
+            self._kept.tasks[task_id] = replace(self._kept.tasks[task_id], input=dict(new.input))
         for timer in effects.timers:
             await self.put_timer(timer)
         self._kept.notices.extend(effects.notices)

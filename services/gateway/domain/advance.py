@@ -74,7 +74,9 @@ def react_to_answer(plan: Plan, case_id: str, state: CaseState, answer: Answer, 
 def react_to_limit(
     plan: Plan, case_id: str, state: CaseState, step_id: str, attempt: int, *, now: datetime
 ) -> tuple[Event, ...]:
-    """An attempt has taken longer than its limit: as if its owner had not been there."""
+    """An attempt has taken longer than its limit: as if its owner had not been there; unless it waits for the applicant."""
+    if step_id in state.open_corrections:
+        return ()
     return react_to_answer(
         plan, case_id, state, Answer(step_id, attempt, Outcome.UNAVAILABLE, TIME_LIMIT_EXCEEDED), now
     )

@@ -22,6 +22,8 @@ from services.gateway.domain.history import (
     ClockRang,
     ClockRecounted,
     ClockStarted,
+    CorrectionItem,
+    CorrectionMade,
     CorrectionRequested,
     DefinitionMoved,
     Event,
@@ -51,6 +53,8 @@ class CaseStatus(StrEnum):
     DRAFT = "draft"
     SUBMITTED = "submitted"
     IN_PROGRESS = "in_progress"
+    CORRECTION_REQUIRED = "correction_required"
+    """The applicant is to correct something; steps that don't wait for it go on."""
     UNDOING = "undoing"
     """It is given up; what was done is being undone."""
     COMPLETED = "completed"
@@ -134,6 +138,14 @@ class CaseState:
         return next((step_id for step_id, step in self.steps.items() if step.state is StepState.PARKED), "")
 
     @property
+    def open_corrections(self) -> Mapping[str, tuple[CorrectionItem, ...]]:
+        """By step: what the applicant is to correct; an agency that has answered all the same waits for it no more."""
+        if not self.running:
+            return {}
+        asked = self.dealings.corrections.items()
+        return {step_id: items for step_id, items in asked if self.step(step_id).state is StepState.RUNNING}
+
+    @property
     def status(self) -> CaseStatus:
         """Where it stands: `submitted` until the first answer has come."""
         if self.submitted is None:
@@ -144,9 +156,10 @@ class CaseState:
             return CaseStatus.PARKED
         if self.ending is not None:
             return CaseStatus.UNDOING
-        if any(step.ended for step in self.steps.values()):
-            return CaseStatus.IN_PROGRESS
-        return CaseStatus.SUBMITTED
+        if self.open_corrections:
+            return CaseStatus.CORRECTION_REQUIRED
+        begun = any(step.ended for step in self.steps.values())
+        return CaseStatus.IN_PROGRESS if begun else CaseStatus.SUBMITTED
 
     def effective_answers(self) -> dict[str, str]:
         """What the case goes by: the resident's answer, else what the source gave."""
@@ -206,6 +219,9 @@ def _after(state: CaseState, event: Event) -> CaseState:  # noqa: C901, PLR0911,
             return _all_canceled(ended, event.at)
         case DefinitionMoved():
             return replace(state, definition=event.definition)
+        case CorrectionMade():
+            corrected = dealings.after(state.dealings, event)
+            return replace(state, answers={**state.answers, **event.answers}, dealings=corrected)
         case CorrectionRequested() | ExtensionRequested() | ExtensionDecided() | ExpertAsked() | ExpertAnswered():
             return replace(state, dealings=dealings.after(state.dealings, event))
         case ValueCorrected():

@@ -11,6 +11,7 @@ from datetime import datetime
 from services.gateway.domain.facts import CorrectionRequestedFact, ExtensionDecidedFact, ExtensionRequestedFact
 from services.gateway.domain.history import (
     CorrectionItem,
+    CorrectionMade,
     CorrectionRequested,
     DealingEvent,
     ExpertAnswered,
@@ -31,6 +32,8 @@ from services.gateway.domain.refusals import (
 from services.kit.errors import Violation
 from services.kit.text import Text
 
+REPEATS_MAX = 2
+"""How often a step may ask again, for what was corrected and is still not right."""
 EXTENSION_DAYS_MAX = 60
 """Working days. What a matter's law allows is for its clock; this only bounds the request."""
 
@@ -69,7 +72,11 @@ class Dealings:
     """Everything of this kind in one case."""
 
     corrections: Mapping[str, tuple[CorrectionItem, ...]] = field(default_factory=dict)
-    """By step; each may ask once."""
+    """By step: what is still to be corrected."""
+    asked: Mapping[str, tuple[datetime, ...]] = field(default_factory=dict)
+    """By step: when it asked for corrections."""
+    corrected: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By step: names of everything that was corrected."""
     extensions: Mapping[str, Extension] = field(default_factory=dict)
     """By step, the last one."""
     opinions: Mapping[str, Opinion] = field(default_factory=dict)
@@ -80,7 +87,11 @@ def after(dealings: Dealings, event: DealingEvent) -> Dealings:
     """The fold."""
     match event:
         case CorrectionRequested():
-            return replace(dealings, corrections={**dealings.corrections, event.step_id: event.items})
+            times = {**dealings.asked, event.step_id: (*dealings.asked.get(event.step_id, ()), event.at)}
+            corrections = {**dealings.corrections, event.step_id: event.items}
+            return replace(dealings, corrections=corrections, asked=times)
+        case CorrectionMade():
+            return _corrected(dealings, event.steps)
         case ExtensionRequested():
             asked = Extension(event.by, event.working_days, event.message)
             return replace(dealings, extensions={**dealings.extensions, event.step_id: asked})
@@ -93,6 +104,13 @@ def after(dealings: Dealings, event: DealingEvent) -> Dealings:
         case ExpertAnswered():
             given = replace(dealings.opinions[event.opinion_id], answered=True)
             return replace(dealings, opinions={**dealings.opinions, event.opinion_id: given})
+
+
+def _corrected(dealings: Dealings, steps: Sequence[str]) -> Dealings:
+    done = {step_id: frozenset(item.name for item in dealings.corrections.get(step_id, ())) for step_id in steps}
+    corrected = {step_id: dealings.corrected.get(step_id, frozenset()) | names for step_id, names in done.items()}
+    left = {step_id: items for step_id, items in dealings.corrections.items() if step_id not in done}
+    return replace(dealings, corrections=left, corrected={**dealings.corrected, **corrected})
 
 
 def awaits_review(dealings: Dealings) -> bool:
@@ -119,12 +137,17 @@ def ask_correction(
     """Ask the applicant for everything that is to be corrected, at once and once (administrative license law, art. 32).
 
     Raises:
-        CorrectionRepeated: this step has asked before.
+        CorrectionRepeated: this step has asked before; it may ask again only for what was corrected, up to twice.
         CorrectionInvalid: an item that the form does not ask for, or one that is named twice.
     """
-    if step_id in dealings.corrections:
-        raise CorrectionRepeated("Everything that is to be corrected is asked for at once; this was done.")
-    known = {one.name for one in plan.matter.form}
+    times, before = len(dealings.asked.get(step_id, ())), dealings.corrected.get(step_id, frozenset())
+    again = step_id not in dealings.corrections and times <= REPEATS_MAX and {item.name for item in items} <= before
+    if times and not again:
+        raise CorrectionRepeated(
+            "Everything that is to be corrected is asked for at once; this was done.",
+            remedy="What was corrected may be asked for again; anything else is decided as it stands.",
+        )
+    known = {one.name for one in plan.matter.form if not one.read_only}
     names = [item.name for item in items]
     violations = [
         Violation(f"items.{at}.name", "The form does not ask for it." if name not in known else "Is named twice.")

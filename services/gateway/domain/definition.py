@@ -7,6 +7,7 @@ A definition's id is the SHA-256 of its canonical JSON: a case is pinned to exac
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ from services.gateway.domain.parts import (
     STEPS_MAX,
     Basis,
     Cel,
+    LongWait,
     Mapped,
     Meaning,
     Name,
@@ -196,6 +198,8 @@ class Matter(Part):
     eligibility: tuple[EligibilityRule, ...] = Field(default=(), max_length=20)
     """Conditions that can be checked before anything is filled in, over the answers to `precheck`."""
     redress: Redress = Redress()
+    correction_limit: LongWait = timedelta(days=30)
+    """How long the applicant has for corrections; then the case counts as withdrawn."""
     retries_max: int = Field(default=500, ge=0, le=10_000)
     """Retries of all steps of one case together; when they are used up, what can't be done now parks the case."""
 

@@ -21,6 +21,7 @@ from services.gateway.domain.history import (
     CaseEnded,
     CaseGivenUp,
     CaseSubmitted,
+    CorrectionMade,
     CorrectionRequested,
     Event,
     ExtensionDecided,
@@ -55,6 +56,8 @@ class TimerKind(StrEnum):
     """The sub-case that the step waits for has ended."""
     PARENT = "parent"
     """Of a sub-case as a whole: nobody waits for it any more."""
+    CORRECTION = "correction"
+    """The time that the applicant has for corrections which a step asked for."""
     DRAFT = "draft"
     """Of the case as a whole, whose step is empty: nobody has touched it for too long."""
     CLOCK = "clock"
@@ -125,6 +128,8 @@ class Effects:
     ended: str = ""
     """The case of which all tasks and timers are void; empty while it goes on."""
     tasks: tuple[NewTask, ...] = ()
+    renewed: tuple[NewTask, ...] = ()
+    """Open tasks that need something else now; whoever has one keeps it."""
     timers: tuple[Timer, ...] = ()
     notices: tuple[Notice, ...] = ()
     facts: tuple[Fact, ...] = ()
@@ -159,6 +164,7 @@ def effects_of(
         closed_timers=tuple((case_id, step_id) for step_id in void if _has_timers(plan, step_id)),
         ended=case_id if ended else "",
         tasks=tuple(live),
+        renewed=tuple(gathered.renewed),
         timers=(*own, *_between_cases(plan, before, after, events)),
         notices=tuple(gathered.notices),
         facts=tuple(gathered.facts),
@@ -175,6 +181,7 @@ class _Gathered:
         self._names: Mapping[str, Any] | None = None
         self.closed: list[str] = []
         self.tasks: list[NewTask] = []
+        self.renewed: list[NewTask] = []
         self.timers: list[Timer] = []
         self.notices: list[Notice] = []
         self.facts: list[Fact] = []
@@ -200,12 +207,26 @@ class _Gathered:
             case CaseGivenUp():
                 steps = self._after.steps.items()
                 self.closed += [step_id for step_id, one in steps if one.state is StepState.CANCELED]
-            case CorrectionRequested() | ExtensionRequested() | ExtensionDecided():
-                self.facts.append(fact_of(self._case_id, event))
+            case CorrectionMade() | CorrectionRequested() | ExtensionRequested() | ExtensionDecided():
+                self._deal(event)
             case CaseEnded():
                 self.facts.append(CaseEndedFact(self._case_id, event.outcome.value))
             case _:
                 pass
+
+    def _deal(self, event: CorrectionMade | CorrectionRequested | ExtensionRequested | ExtensionDecided) -> None:
+        if isinstance(event, CorrectionMade):
+            for step_id in event.steps:
+                task = self._task(step_id)
+                self.renewed.append(task)
+                step = self._plan.step(step_id)
+                if isinstance(step, AskedStep) and step.time_limit is not None:  # It has not run meanwhile.
+                    self._timer(step_id, TimerKind.LIMIT, task.attempt, event.at + step.time_limit)
+            return
+        self.facts.append(fact_of(self._case_id, event))
+        if isinstance(event, CorrectionRequested):
+            due = event.at + self._plan.matter.correction_limit
+            self._timer(event.step_id, TimerKind.CORRECTION, self._after.step(event.step_id).attempt, due)
 
     def _start(self, event: StepStarted) -> None:
         compiled = self._plan.compiled(event.step_id)
@@ -221,13 +242,25 @@ class _Gathered:
         if isinstance(step, SubCaseStep):
             self._timer(step.id, TimerKind.OPEN, event.attempt, event.at)
         if isinstance(step, TaskStep):
-            self._names = self._names or names_of(self._plan, self._case_id, self._after)
-            made = input_of(compiled, self._names)
-            role = self._after.step(step.id).role or step.agency
-            operation = step.operation or step.id
-            self.tasks.append(
-                NewTask(self._case_id, step.id, event.attempt, role, operation, self._after.matter, step.title, made)
-            )
+            self.tasks.append(self._task(step.id, event.attempt))
+
+    def _task(self, step_id: str, attempt: int = 0) -> NewTask:
+        compiled = self._plan.compiled(step_id)
+        assert compiled is not None
+        step = compiled.step
+        assert isinstance(step, TaskStep)
+        self._names = self._names or names_of(self._plan, self._case_id, self._after)
+        made, record = input_of(compiled, self._names), self._after.step(step.id)
+        return NewTask(
+            self._case_id,
+            step.id,
+            attempt or record.attempt,
+            record.role or step.agency,
+            step.operation or step.id,
+            self._after.matter,
+            step.title,
+            made,
+        )
 
     def _timer(self, step_id: str, kind: TimerKind, attempt: int, due: datetime) -> None:
         self.timers.append(Timer(self._case_id, step_id, kind, attempt, due))

@@ -396,6 +396,16 @@ class CorrectionRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectionMade:
+    """The applicant has answered everything that was to be corrected; whoever asked goes on with it."""
+
+    at: datetime
+    steps: tuple[str, ...]
+    """Whose corrections they are."""
+    answers: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ExtensionRequested:
     """The agency of a step asks its head for more time."""
 
@@ -466,7 +476,9 @@ StepEvent = (
     | SubCaseOpened
 )
 ClockEvent = ClockStarted | ClockMoved | ClockRang | ClockRecounted
-DealingEvent = CorrectionRequested | ExtensionRequested | ExtensionDecided | ExpertAsked | ExpertAnswered
+DealingEvent = (
+    CorrectionRequested | CorrectionMade | ExtensionRequested | ExtensionDecided | ExpertAsked | ExpertAnswered
+)
 Event = (
     CaseOpened
     | AnswersChanged
@@ -511,6 +523,7 @@ _KINDS: Mapping[str, type[Event]] = {
         ClockRang,
         ClockRecounted,
         CorrectionRequested,
+        CorrectionMade,
         ExtensionRequested,
         ExtensionDecided,
         ExpertAsked,
@@ -592,5 +605,6 @@ _READ: Mapping[str, Any] = {
     "bell": Bell,
     "prefilled": _prefilled,
     "items": lambda values: tuple(CorrectionItem(one["name"], Text(**one["words"])) for one in values),
+    "steps": tuple,
     "without": lambda value: None if value is None else tuple(value),
 }

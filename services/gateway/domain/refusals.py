@@ -238,6 +238,10 @@ class CorrectionRepeated(Refusal):
     """The step has asked the applicant for corrections before: everything is asked for at once."""
 
 
+class CorrectionNotAsked(Refusal):
+    """Nothing is to be corrected, or not any more; the message says what is so."""
+
+
 class CorrectionInvalid(Refusal):
     """What is to be corrected is not in the form, or named twice; `violations` say which."""
 

@@ -10,7 +10,7 @@ from services.gateway.rest.cases import CaseId, rendered
 from services.gateway.rest.contract import ETAG, IdempotencyKey, IfMatch, JsonRoute, answers, errors, version_of
 from services.gateway.rest.door import TheDoor, resident
 from services.gateway.rest.shapes.case import Case
-from services.gateway.rest.shapes.life import Eligibility, Precheck, Withdrawal
+from services.gateway.rest.shapes.life import Corrections, Eligibility, Precheck, Withdrawal
 from services.gateway.service.life import OnCase
 
 router = APIRouter(route_class=JsonRoute, tags=["cases"], dependencies=[Depends(resident)])
@@ -58,3 +58,27 @@ async def withdraw_case(  # noqa: PLR0917 - called by name
     """
     command = OnCase(str(case_id), key, version_of(if_match))
     return rendered(request, await door.life.own.withdraw(command, asked.why))
+
+
+@router.post(
+    "/api/v1/cases/{case_id}/correction",
+    summary="Correct what was asked for",
+    operation_id="correct_case",
+    response_model=Case,
+    responses={200: answers("The case as it is now.", ETAG), **errors(401, 403, 404, 409, 412, 413, 415)},
+)
+async def correct_case(  # noqa: PLR0917 - called by name
+    request: Request,
+    door: TheDoor,
+    case_id: CaseId,
+    key: IdempotencyKey,
+    asked: Annotated[Corrections, Body()],
+    if_match: IfMatch = "",
+) -> Response:
+    """Answer everything that departments asked to be corrected (`to_correct`), at once; they go on with it.
+
+    A case whose time for corrections is over counts as withdrawn: then, and where nothing is to be corrected, this is
+    refused with `CORRECTION_NOT_ASKED`, and the detail says what is so.
+    """
+    command = OnCase(str(case_id), key, version_of(if_match))
+    return rendered(request, await door.life.own.correct(command, asked.answers))

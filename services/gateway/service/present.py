@@ -14,6 +14,7 @@ from services.gateway.domain.history import (
     CaseOutcome,
     CaseSubmitted,
     ClockEvent,
+    CorrectionMade,
     CorrectionRequested,
     DefinitionMoved,
     Event,
@@ -60,6 +61,7 @@ from services.gateway.service.views import (
     StepOutline,
     StepView,
     TimelineEntry,
+    ToCorrect,
 )
 from services.gateway.workflows import Agency, Workflows
 from services.kit.text import Text
@@ -121,9 +123,19 @@ def case_view(file: CaseFile, plan: Plan, workflows: Workflows) -> CaseView:
         ),
         steps=tuple(_step_view(step, state, workflows) for step in plan.matter.steps),
         licenses=licenses_of(plan.matter, state),
+        to_correct=_to_correct(plan.matter, state),
         redress=_redress(plan.matter, state),
         clocks=clock_views(workflows.clocks, plan.matter, state),
         expected_end=expected_end(workflows.clocks, plan, state),
+    )
+
+
+def _to_correct(matter: Matter, state: CaseState) -> tuple[ToCorrect, ...]:
+    asked = state.dealings.asked
+    return tuple(
+        ToCorrect(step_id, item.name, item.words, asked[step_id][-1] + matter.correction_limit)
+        for step_id, items in state.open_corrections.items()
+        for item in items
     )
 
 
@@ -233,6 +245,8 @@ def _words(event: Event) -> tuple[str, str, str]:  # noqa: C901, PLR0911, PLR091
                 "办件已改按新版办事流程办理",
                 "The case goes on under a newer version of its matter",
             )
+        case CorrectionMade():
+            return "correction_made", "已补正", "What was asked for was corrected"
         case CorrectionRequested():
             return "correction_requested", "请您补正材料", "corrections are asked of you"
         case ExtensionRequested():

@@ -7,6 +7,7 @@ from datetime import timedelta
 from services.gateway.domain.advance import advance, react_to_limit, react_to_retry, react_to_time
 from services.gateway.domain.case import fold
 from services.gateway.domain.clocks import bells, next_bell
+from services.gateway.domain.correcting import react_to_correction_limit
 from services.gateway.domain.effects import WHOLE_CASE, Timer, TimerKind
 from services.gateway.domain.plan import Plan
 from services.gateway.service.bell import TIMERS
@@ -19,6 +20,7 @@ from services.kit.errors import Unavailable, VersionConflict
 _POSTPONED = timedelta(minutes=1)
 _SECONDS_MIN = 0.01
 _REACTIONS = {
+    TimerKind.CORRECTION: react_to_correction_limit,
     TimerKind.LIMIT: react_to_limit,
     TimerKind.RETRY: react_to_retry,
     TimerKind.WAIT: react_to_time,

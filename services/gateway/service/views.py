@@ -181,10 +181,25 @@ class CaseView:
     licenses: tuple[IssuedLicense, ...]
     found: bool = False
     """It was there already: a person has one draft of a matter at a time."""
+    to_correct: tuple["ToCorrect", ...] = ()
+    """What the applicant is to correct, all at once."""
     redress: tuple[Remedy, ...] = ()
     """Of a refusal: where the applicant turns to, and until when."""
     clocks: tuple[ClockView, ...] = ()
     expected_end: ExpectedEnd | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToCorrect:
+    """One thing that the applicant is to correct."""
+
+    step_id: str
+    """Whose agency asks for it."""
+    name: str
+    """Of the field."""
+    words: Text
+    until: datetime
+    """Then the case counts as withdrawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +226,7 @@ class TimelineEntry:
     kind: str
     """`opened`, `changed`, `prefilled`, `submitted`, `accepted`, `deemed_accepted`, `step_started`, `step_done`, `step_refused`,
     `step_unavailable`, `retry_planned`, `step_skipped`, `step_failed`, `parked`, `resumed`, `handed_over`, `output_proposed`,
-    `output_confirmed`, `sub_case_opened`, `signal_received`, `given_up`, `value_corrected`, `definition_moved`, `clock_started`,
+    `output_confirmed`, `sub_case_opened`, `signal_received`, `given_up`, `value_corrected`, `correction_made`, `definition_moved`, `clock_started`,
     `clock_paused`, `clock_resumed`, `clock_reset`, `clock_extended`, `clock_excluded`, `clock_met`, `clock_withdrawn`,
     `clock_warning`, `clock_overdue`, `clock_escalation`, `clock_recounted` or `ended`."""
     text: Text

@@ -201,6 +201,8 @@ class SqlGatewayTx(ActivationRows, ClockRows, ContactRows, InboxRows, NoticeRows
             new = zip(effects.tasks, places, strict=True)
             rows = [self._task(one, place, now, limits.get(one.step_id, NEVER)) for one, place in new]
             await self.connection.execute(tasks.insert(), rows)
+        for renewed in effects.renewed:
+            await self._renew_task(renewed)
         if effects.timers:
             await self._put_timers(effects.timers)
         await self.add_notices(effects.notices, now)
@@ -235,6 +237,13 @@ class SqlGatewayTx(ActivationRows, ClockRows, ContactRows, InboxRows, NoticeRows
             "created": now,
             "input": seal(self.store.keyring, f"task:{task_id}", new.input),
         }
+
+    async def _renew_task(self, new: NewTask) -> None:
+        """What it needs has changed; it stays in the hands that it is in."""
+        task_id = derived_id("task", new.case_id, new.step_id, str(new.attempt))
+        sealed = seal(self.store.keyring, f"task:{task_id}", new.input)
+        meant = update(tasks).where(tasks.c.task_id == task_id, tasks.c.state.in_(_LIVE))
+        await self.connection.execute(meant.values(input=sealed, version=tasks.c.version + 1))
 
     async def _close_tasks(self, case_id: str, *more: ColumnElement[bool]) -> None:
         """Nobody is to act on these any more; what they held is let go."""

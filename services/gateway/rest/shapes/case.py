@@ -97,6 +97,15 @@ class Remedy(Shape):
     basis: str = Field(description="Law and article.")
 
 
+class ToCorrect(Shape):
+    """One thing that the applicant is to correct (Licensing Law, art. 32)."""
+
+    step_id: str = Field(description="The step whose department asks.")
+    name: str = Field(description="Name of the field.", examples=["child_name"])
+    words: Words = Field(description="What is wrong with it.")
+    until: Moment = Field(description="Then the case counts as withdrawn.")
+
+
 class Case(Shape):
     """A case as its applicant sees it."""
 
@@ -118,6 +127,7 @@ class Case(Shape):
     prefilled: list[Prefilled]
     steps: list[Step]
     licenses: list[CaseLicense]
+    to_correct: list[ToCorrect] = Field(description="What the applicant is to correct, all at once.")
     redress: list[Remedy] = Field(
         description="Of a refusal: reconsideration and litigation, where and until when (Licensing Law, art. 38)."
     )
@@ -168,7 +178,7 @@ class Entry(Shape):
         description="`opened`, `changed`, `prefilled`, `submitted`, `accepted`, `deemed_accepted`, `step_started`, "
         "`step_done`, `step_refused`, `step_unavailable`, `retry_planned`, `step_skipped`, `step_failed`, `parked`, "
         "`resumed`, `handed_over`, `output_proposed`, `output_confirmed`, `sub_case_opened`, `signal_received`, "
-        "`given_up`, `value_corrected`, `definition_moved`, `clock_started`, `clock_paused`, `clock_resumed`, `clock_reset`, "
+        "`given_up`, `value_corrected`, `correction_made`, `definition_moved`, `clock_started`, `clock_paused`, `clock_resumed`, `clock_reset`, "
         "`clock_extended`, `clock_excluded`, `clock_met`, `clock_withdrawn`, `clock_warning`, `clock_overdue`, "
         "`clock_escalation`, `clock_recounted` or `ended`.",
         examples=["step_done"],

@@ -37,6 +37,12 @@ class Eligibility(Shape):
     rules: list[EligibilityRule]
 
 
+class Corrections(Asked):
+    """Everything that was asked to be corrected."""
+
+    answers: Answers = Field(description="By the field's name: each of `to_correct`, and nothing else.")
+
+
 class Withdrawal(Asked):
     """The applicant takes the case back."""
 

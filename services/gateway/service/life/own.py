@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an applicant does with an own case after it is submitted."""
 
+from collections.abc import Mapping
+
+from services.gateway.domain.correcting import correct
 from services.gateway.domain.history import Event
 from services.gateway.domain.plan import Plan
 from services.gateway.domain.withdrawing import withdraw
@@ -29,6 +32,19 @@ class OwnCases:
             return withdraw(plan, file.case_id, file.state, by=by, why=why, now=now)
 
         return await self._view(await changed_by_owner(self._engine, command, {"withdraw": why}, events))
+
+    async def correct(self, command: OnCase, answers: Mapping[str, str]) -> CaseView:
+        """Corrects everything that was asked for, at once; whoever asked goes on with it.
+
+        CASE_NOT_FOUND, CORRECTION_NOT_ASKED (says what is so), ANSWERS_INVALID, ANSWERS_MISSING, VERSION_CONFLICT,
+        IDEMPOTENCY_KEY_REUSED.
+        """
+        now = self._engine.clock()
+
+        def events(plan: Plan, file: CaseFile) -> tuple[Event, ...]:
+            return correct(plan, file.case_id, file.state, answers, now)
+
+        return await self._view(await changed_by_owner(self._engine, command, {"correct": dict(answers)}, events))
 
     async def _view(self, file: CaseFile) -> CaseView:
         return case_view(file, await self._engine.plan_of(file.state.definition), self._engine.workflows)
