@@ -27,6 +27,7 @@ from services.gateway.rpc import TaskRpc
 from services.gateway.rpc.gateway import Context
 from services.gateway.service import CaseStatus, CaseView, CreateCase, SubmitCase
 from services.gateway.service.dealing import Held
+from services.gateway.service.life import OnCase
 from services.gateway.service.ports import TaskRow
 from services.gateway.service.tasks import CompleteTask
 from services.gateway.store import SqlGatewayStore
@@ -233,3 +234,33 @@ async def test_the_grpc_door_says_the_same(world: World) -> None:
         )
         await rpc.ReleaseTask(pb.ReleaseTaskRequest(request_id=new_id(), **holding), context)
     assert (await kinds(world, case))[-3:] == ["correction_requested", "extension_requested", "extension_granted"]
+
+
+async def test_what_the_applicant_corrects_comes_back_to_whoever_holds_the_task(world: World) -> None:
+    case, task = await leased(world)
+    with acting_as(CLINIC):
+        await world.dealings.correct(held(task), ITEMS)
+    with acting_as(RESIDENT):
+        shown = await world.service.case(case.id)
+        assert (shown.status, [one.name for one in shown.to_correct]) == (CaseStatus.CORRECTION_REQUIRED, ["name"])
+        after = await world.life.own.correct(OnCase(case.id, new_id()), {"name": "小红"})
+    assert (after.status, after.answers) == (CaseStatus.SUBMITTED, {"name": "小红"})
+    with acting_as(CLINIC):
+        async with world.store.transaction() as tx:
+            renewed = await tx.task(task.task_id)
+        assert renewed is not None
+        assert (renewed.input, renewed.lease_token) == ({"n": "小红"}, task.lease_token)
+        await world.tasks.complete(CompleteTask(new_id(), task.task_id, task.lease_token, {"id": "A1"}))
+    assert (await kinds(world, case))[-1] == "ended"
+
+
+async def test_a_correction_that_is_not_made_in_time_ends_the_case(world: World) -> None:
+    case, task = await leased(world)
+    with acting_as(CLINIC):
+        await world.dealings.correct(held(task), ITEMS)
+    _later(world, 31 * 86_400)
+    while await world.timers.fire():
+        pass
+    with acting_as(RESIDENT):
+        after = await world.service.case(case.id)
+    assert (after.status, after.reason) == (CaseStatus.WITHDRAWN, "CORRECTION_NOT_MADE")
