@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.struct_pb2 import Struct
 from sqlalchemy import text
@@ -241,6 +242,9 @@ async def test_a_life_of_changes_is_told_in_order(profile: Profile) -> None:
         assert await refused(town, HOSPITAL, "RevokeLicense", again) == "LICENSE_ENDED"
 
 
-def test_the_types_of_the_catalogue_are_those_of_the_files() -> None:
+async def test_the_types_of_the_catalogue_are_those_of_the_files(profile: Profile) -> None:
     folder = Path(__file__).parents[3] / "services" / "licenses" / "types"
-    assert len(list(folder.glob("*.yaml"))) == 4
+    async with city(profile) as town:
+        listed = await town.call(HOSPITAL, "ListLicenseTypes", pb.ListLicenseTypesRequest())
+    told = {yaml.safe_load(each.read_text(encoding="utf-8"))["code"] for each in folder.glob("*.yaml")}
+    assert {each.code for each in listed.types} == told
