@@ -68,6 +68,7 @@ WANTED: Mapping[str, Mapping[str, str]] = {
     },
     "exchange": {"leaves": "SELECT * FROM ledger_leaf", "parked": "SELECT * FROM parked"},
     "gateway": {
+        "leaves": "SELECT * FROM ledger_leaf",
         "cases": "SELECT case_id, status, version FROM case_file",
         "events": "SELECT case_id, seq, kind, step_id FROM case_event ORDER BY case_id, seq",
         "tasks": "SELECT case_id, step_id, attempt, state, operation FROM task",
