@@ -29,9 +29,8 @@ from services.gateway.service.notices import KeptNotice, Shown
 from services.gateway.store.contacts import contact
 from services.gateway.store.rows import seal, unseal
 from services.gateway.store.tables import cases, metadata, notices
-from services.kit.errors import PageTokenInvalid
 from services.kit.ids import derived_id
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.paging import Page, encode_token, moment_after
 from services.kit.store import Store, Tx, UtcDateTime
 from services.kit.text import Text
 
@@ -177,7 +176,7 @@ class NoticeReads(Store[Any]):
         if unread:
             asked = asked.where(notices.c.read.is_(None))
         if page_token:
-            moment, last = _before(page_token)
+            moment, last = moment_after(page_token, time="created")
             asked = asked.where(or_(made < moment, and_(made == moment, key < last)))
         return await self._kept(asked.order_by(made.desc(), key.desc()).limit(page_size + 1), page_size)
 
@@ -211,7 +210,7 @@ class NoticeReads(Store[Any]):
         if state is not None:
             asked = asked.where(notice_post.c.state == state.value)
         if page_token:
-            moment, last = _before(page_token)
+            moment, last = moment_after(page_token, time="created")
             asked = asked.where(or_(made < moment, and_(made == moment, key < last)))
         async with self.reading() as connection:
             found = await connection.execute(asked.order_by(made.desc(), key.desc()).limit(page_size + 1))
@@ -229,14 +228,6 @@ class NoticeReads(Store[Any]):
             Shown(Channel(row.channel), row.created, **unseal(self.keyring, f"sandbox:{row.message_id}", row.sealed))
             for row in rows
         ]
-
-
-def _before(page_token: str) -> tuple[datetime, str]:
-    values = decode_token(page_token)
-    try:
-        return datetime.fromisoformat(str(values["created"])), str(values["id"])
-    except (KeyError, ValueError):
-        raise PageTokenInvalid("The page token is not one of ours.") from None
 
 
 def _token(created: datetime, key: str) -> str:

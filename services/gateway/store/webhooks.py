@@ -18,8 +18,7 @@ from services.gateway.domain.webhooks import (
 from services.gateway.store.rows import seal, unseal
 from services.gateway.store.tables import metadata
 from services.kit.crypto import Keyring
-from services.kit.errors import PageTokenInvalid
-from services.kit.paging import Page, decode_token, encode_token
+from services.kit.paging import Page, encode_token, moment_after
 from services.kit.store import Json, Store, Tx, UtcDateTime
 
 webhook = Table(
@@ -164,7 +163,7 @@ class WebhookReads(Store[Any]):
         if state is not None:
             query = query.where(webhook_delivery.c.state == state.value)
         if page_token:
-            moment, last = _before(page_token)
+            moment, last = moment_after(page_token, time="created")
             query = query.where(or_(made < moment, and_(made == moment, key < last)))
         async with self.reading() as connection:
             found = await connection.execute(query.order_by(made.desc(), key.desc()).limit(page_size + 1))
@@ -174,14 +173,6 @@ class WebhookReads(Store[Any]):
         last_row = rows[page_size - 1]
         token = encode_token(created=last_row.created.isoformat(), id=last_row.delivery_id)
         return Page(tuple(rows[:page_size]), token)
-
-
-def _before(page_token: str) -> tuple[datetime, str]:
-    values = decode_token(page_token)
-    try:
-        return datetime.fromisoformat(str(values["created"])), str(values["id"])
-    except (KeyError, ValueError):
-        raise PageTokenInvalid("The page token is not one of ours.") from None
 
 
 def _row(hook: Webhook, keyring: Keyring) -> dict[str, Any]:
