@@ -3,8 +3,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ from services.gateway.domain.refusals import (
     TooManyDrafts,
     TooManySubmissions,
 )
-from services.gateway.events import to_wire
 from services.gateway.service import CaseStatus, CaseView, CreateCase, DeleteDraft, SubmitCase
 from services.gateway.service.ports import TaskRow
 from services.gateway.service.steps import ToldAnswer
@@ -30,8 +28,8 @@ from services.kit.errors import Refusal
 from services.kit.telemetry import SpanKind
 from tests.support.eventually import eventually
 from tests.support.gateway_matters import field, plan_of, step, workflows_of
-from tests.support.gateway_world import BOUNDS, CLINIC, RESIDENT, MovingClock, World
-from tests.support.probe import resources
+from tests.support.gateway_twins import Twins, twins_of
+from tests.support.gateway_world import BOUNDS, CLINIC, RESIDENT, World
 
 WIDE = 8
 PLAN = plan_of(
@@ -45,29 +43,10 @@ ONLY = plan_of(step("a"), code="only")
 NAME = "欧阳不应出现"
 
 
-@dataclass
-class Twins:
-    """Two processes of the gateway on one database."""
-
-    one: World
-    two: World
-    clock: MovingClock
-
-    @property
-    def both(self) -> tuple[World, World]:
-        return self.one, self.two
-
-
 @pytest.fixture
 async def twins(database: str, tmp_path: Path) -> AsyncIterator[Twins]:
-    clock = MovingClock()
-    async with AsyncExitStack() as stack:
-        worlds = []
-        for _ in range(2):
-            opened = SqlGatewayStore.open(resources(database, tmp_path, clock=clock), encode=to_wire)
-            store = await stack.enter_async_context(opened)
-            worlds.append(World(store, workflows_of(PLAN, ONLY), clock))
-        yield Twins(worlds[0], worlds[1], clock)
+    async with twins_of(database, tmp_path, PLAN, ONLY) as both:
+        yield both
 
 
 async def submitted(world: World) -> CaseView:
