@@ -20,6 +20,7 @@ NAMES = (
     "grant_decision",
     "dbos_same_steps",
     "birth_case",
+    "seven_step_case",
 )
 
 
