@@ -127,7 +127,8 @@ class _Opening:
         opendata.drop_firms(self._city, self._settings.data / "drops")
         resources += opendata.resources(self._agencies, police=registers)
         grants = catalogue.grants(self._agencies) + shared.grants(self._agencies, self._offices.values())
-        shares = Shared(resources, grants, opendata.datasets(police=registers))
+        papers = {key: office.issued for key, office in self._offices.items() if office.issued}
+        shares = Shared(resources, grants, opendata.datasets(police=registers), papers)
         seeder = Seeder(self._city, self._agencies, shares, self._clock)
         return Host(seeder, doors, tuple(self._background), rest_port, self._settings.data / READY)
 
@@ -193,6 +194,7 @@ class _Opening:
             exchange=await self._dial("exchange", operator, telemetry),
             identity_of_police=await self._peer("identity", PublicSecurity.key),
             identity_of_market=await self._peer("identity", "market_regulation"),
+            licenses={key: await self._peer("licenses", key) for key, office in self._offices.items() if office.issued},
         )
 
     async def _peer(self, service: str, key: str) -> Peer:

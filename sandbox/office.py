@@ -116,10 +116,22 @@ class Act(_Part):
     give: dict[Name, Cel] = Field(min_length=1)
 
 
+class Paper(_Part):
+    """A license that somebody of the cast has from before this city began."""
+
+    type: str
+    """Code of the license type."""
+    holder: str
+    """Citizen number."""
+    serial: str
+    attributes: dict[Name, Value]
+
+
 class OfficeFile(_Part):
     """One department's file."""
 
     tables: dict[Name, Table] = {}
+    issued: tuple[Paper, ...] = ()
     shares: dict[str, Shared] = {}
     does: dict[Name, Act] = {}
 
@@ -135,6 +147,19 @@ class Office:
     def schema(self) -> str:
         """Its tables, as SQL."""
         return "".join(_table(name, table) for name, table in self.file.tables.items())
+
+    @property
+    def issued(self) -> tuple[Paper, ...]:
+        """Licenses that it has issued before, with the people of the cast in their places."""
+        return tuple(
+            Paper(
+                type=one.type,
+                holder=cast().told(one.holder),
+                serial=one.serial,
+                attributes={name: _told(value) for name, value in one.attributes.items()},
+            )
+            for one in self.file.issued
+        )
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Enter what it knows of the cast; again changes nothing."""

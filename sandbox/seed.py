@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells the platform of the city: agencies, people, firms, catalogue, grants, and the accounts last.
+"""Tells the platform of the city: agencies, people, firms, licenses, catalogue, grants, and the accounts last.
 
 Every step can be repeated; where the accounts are there, the people are. So a start that was killed goes on, and
 the presence of the accounts says that the city is ready.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import TypeVar
 
+from google.protobuf.json_format import ParseDict
+from google.protobuf.struct_pb2 import Struct
 from tongban.exchange.v1 import (
     exchange_pb2,
     exchange_service_pb2,
@@ -21,10 +23,12 @@ from tongban.exchange.v1 import (
     opendata_service_pb2_grpc,
 )
 from tongban.identity.v1 import identity_pb2, identity_service_pb2, identity_service_pb2_grpc
+from tongban.licenses.v1 import licenses_service_pb2, licenses_service_pb2_grpc
 
 from sandbox import numbers
 from sandbox.agencies import Agency
 from sandbox.city import City, Resident
+from sandbox.office import Paper
 from sandbox.opendata import PERIOD
 from sandbox.personas import citizens, personas
 from sandbox.waits import growing
@@ -51,6 +55,8 @@ class Doors:
     exchange: Peer
     identity_of_police: Peer
     identity_of_market: Peer
+    licenses: Mapping[str, Peer]
+    """By department: of those that have issued licenses before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,8 @@ class Shared:
     resources: Sequence[exchange_pb2.Resource]
     grants: Sequence[exchange_pb2.Grant]
     datasets: Sequence[opendata_pb2.OpenDataset]
+    papers: Mapping[str, Sequence[Paper]]
+    """By department: what it has issued before."""
 
 
 class Seeder:
@@ -77,6 +85,7 @@ class Seeder:
         self._resources = shared.resources
         self._grants = shared.grants
         self._datasets = shared.datasets
+        self._papers = shared.papers
         self._clock = clock
 
     async def announce(self, doors: Doors) -> None:
@@ -110,6 +119,7 @@ class Seeder:
         if subjects is None:
             subjects = await self._register_people(doors.identity_of_police)
             await self._register_firms(doors.identity_of_market)
+            await self._issue_papers(doors.licenses, subjects)
         await self._create_grants(doors.exchange)
         await self._put_personas(doors.identity, subjects)
 
@@ -159,6 +169,19 @@ class Seeder:
                 organizations=[identity_service_pb2.NewOrganization(uscc=firm.uscc, name=firm.name) for firm in batch],
             )
             await identity.call(stub.RegisterOrganizations, request, timeout_seconds=_SECONDS)
+
+    async def _issue_papers(self, licenses: Mapping[str, Peer], subjects: Mapping[str, str]) -> None:
+        for key, papers in self._papers.items():
+            stub = licenses[key].stub(licenses_service_pb2_grpc.LicensesServiceStub)
+            for one in papers:
+                request = licenses_service_pb2.IssueLicenseRequest(
+                    request_id=self._request_id(f"license-{key}-{one.serial}", 0),
+                    type_code=one.type,
+                    holder_id=subjects[one.holder],
+                    serial=one.serial,
+                    attributes=ParseDict(one.attributes, Struct()),
+                )
+                await licenses[key].call(stub.IssueLicense, request, timeout_seconds=_SECONDS)
 
     async def _put_resources(self, exchange: Peer) -> None:
         stub = exchange.stub(exchange_service_pb2_grpc.CatalogueServiceStub)

@@ -17,7 +17,7 @@ from services.licenses.credentials.trust import TrustAnchors
 from services.licenses.credentials.vc import Examiner
 from services.licenses.events import LicensesEvents, to_wire
 from services.licenses.rpc import LicensesRpc
-from services.licenses.service import Changing, Issuing, Reading, Steps, Verifying
+from services.licenses.service import Changing, Ending, Issuing, Reading, Steps, Verifying
 from services.licenses.store import SqlLicensesStore, read_catalogue
 
 
@@ -44,6 +44,6 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
                 (add_LedgerServiceServicer_to_server, LedgerRpc(store.ledger)),
             ],
             store=store,
-            routes=LicensesEvents(steps, runtime.peer("gateway")).routes,
+            routes=LicensesEvents(steps, Ending(store, clock=runtime.clock), runtime.peer("gateway")).routes,
             topics=[topic_of(StepRequested)],
         )

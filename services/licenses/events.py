@@ -25,7 +25,7 @@ from services.licenses.domain.license import (
     LicenseSuspended,
 )
 from services.licenses.domain.step import Step, StepAnswered, StepInputIncomplete, StepOutcome
-from services.licenses.service import StepLicense, Steps, UndoLicense
+from services.licenses.service import Ending, EndLicenses, StepLicense, Steps, UndoLicense
 
 STEP_NOT_OPEN = "STEP_NOT_OPEN"
 
@@ -38,8 +38,9 @@ _OUTCOMES = {
 class LicensesEvents:
     """What licenses does when others tell something."""
 
-    def __init__(self, steps: Steps, gateway: Peer) -> None:
+    def __init__(self, steps: Steps, ending: Ending, gateway: Peer) -> None:
         self._steps = steps
+        self._ending = ending
         self._gateway = gateway
         self._stub = gateway.stub(StepServiceStub)
 
@@ -49,7 +50,10 @@ class LicensesEvents:
         return {StepRequested: self.on_step_requested}
 
     async def on_step_requested(self, fact: StepRequested, envelope: Envelope) -> None:
-        """Issue the license that a step asks for, or take back the one that an earlier step got; a step that is no longer open is skipped."""
+        """Issue the license that a step asks for, end those that it names, or take back the one that an earlier step got.
+
+        A step that is no longer open is skipped.
+        """
         if fact.kind != gateway_pb2.STEP_KIND_LICENSE:
             return
         step = Step(fact.case_id, fact.step_id, fact.attempt)
@@ -76,7 +80,10 @@ class LicensesEvents:
         except Refusal as refusal:
             await self._steps.refuse(step, refusal, delivery_id=envelope.event_id)
         else:
-            await self._steps.answer(wanted, delivery_id=envelope.event_id)
+            if isinstance(wanted, EndLicenses):
+                await self._ending.answer(wanted, delivery_id=envelope.event_id)
+            else:
+                await self._steps.answer(wanted, delivery_id=envelope.event_id)
 
 
 def to_wire(fact: object) -> Outgoing:
@@ -121,17 +128,21 @@ def _answered(fact: StepAnswered) -> Message:
     )
 
 
-def _wanted(step: Step, wire: gateway_pb2.StepInput) -> StepLicense:
+def _wanted(step: Step, wire: gateway_pb2.StepInput) -> StepLicense | EndLicenses:
     found: Mapping[str, Any] = MessageToDict(wire.input)
-    texts = {name: found.get(name) or "" for name in ("type_code", "holder_id", "serial")}
+    own = ("type_code", "holder_id", *(("successor_id",) if wire.ends_licenses else ("serial", "reader_id")))
+    texts = {name: found.get(name) or "" for name in own}
     attributes = found.get("attributes") or {}
     if not all(isinstance(text, str) for text in texts.values()) or not isinstance(attributes, Mapping):
         raise StepInputIncomplete("The step must name type, holder and attributes.")
+    if wire.ends_licenses:
+        return EndLicenses(
+            step=step, attributes=attributes, issuer=wire.agency, purpose=wire.purpose, basis=wire.basis, **texts
+        )
     return StepLicense(
         step=step,
         attributes=attributes,
         issuer=wire.agency,
-        applicant_id=wire.applicant_id,
         purpose=wire.purpose,
         basis=wire.basis,
         **texts,

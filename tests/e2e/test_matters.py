@@ -7,18 +7,24 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tongban.licenses.v1 import licenses_service_pb2 as pb
+from tongban.licenses.v1 import licenses_service_pb2_grpc
 
-from sandbox.office import offices
+from sandbox.agencies import load as agencies
+from sandbox.office import Paper, offices
 from sandbox.scripts import Script, ScriptCase, scripts
 from sandbox.work import Work
 from services.cli.demo.resident import Resident
 from services.gateway.domain.history import Outcome
 from services.kit.ids import new_id
+from services.licenses.domain.identifier import LicenseIdentifier
 from tests.support.matter_runs import Registers
 from tests.support.system import System
 
 CLERK = "clerk-hotline-1"
 LOOK_SECONDS = 0.2
+SUPERSEDED = dict.fromkeys(("XS990000001", "BD990000006", "HK980000012"), "SUPERSEDED")
+"""Serials of licenses whose place a new one has taken."""
 TOGETHER = 6
 """Residents at the same time: the machine is shared."""
 
@@ -88,6 +94,42 @@ async def act(clerk: Resident, task_id: str, what: str, body: dict[str, Any] | N
 def on_the_system(script: Script) -> list[ScriptCase]:
     """Cases that a healthy city can answer."""
     return [case for case in script.cases if not case.told]
+
+
+def papers() -> list[tuple[str, Paper]]:
+    """What departments had issued before: by the end of this module, all of it has ended."""
+    return [(key, paper) for key, office in offices().items() for paper in office.issued]
+
+
+@pytest.mark.parametrize(("key", "paper"), [pytest.param(*each, id=f"{each[0]}-{each[1].serial}") for each in papers()])
+@pytest.mark.usefixtures("ends")
+def test_a_license_that_a_matter_has_ended_convinces_no_verifier(system: System, key: str, paper: Paper) -> None:
+    """The seller's and the mover's were superseded by a new one, the others revoked."""
+    issuer = agencies()[key].uscc
+    identifier = str(LicenseIdentifier(paper.type, issuer, paper.serial, 1))
+    verdict = asyncio.run(verified(system, identifier))
+    assert [check.reason for check in verdict.checks if not check.passed] == [
+        f"LICENSE_{SUPERSEDED.get(paper.serial, 'REVOKED')}"
+    ]
+
+
+@pytest.mark.usefixtures("ends")
+def test_the_seller_sees_in_the_wallet_that_both_licenses_have_ended(system: System) -> None:
+    async def wallet() -> set[tuple[str, str]]:
+        async with system.resident("seller-1") as seller:
+            return {(one["type_code"], one["state"]) for one in (await seller.get("/api/v1/licenses"))["licenses"]}
+
+    assert asyncio.run(wallet()) == {("111000000000010033028", "superseded"), ("111000000000010033029", "superseded")}
+
+
+async def verified(system: System, identifier: str) -> pb.VerifyLicenseResponse:
+    """As another department sees it."""
+    async with system.peer("licenses", f"spiffe://tongban/agency/{agencies()['tax'].uscc}") as peer:
+        stub = peer.stub(licenses_service_pb2_grpc.LicensesServiceStub)
+        verdict: pb.VerifyLicenseResponse = await peer.call(
+            stub.VerifyLicense, pb.VerifyLicenseRequest(identifier=identifier)
+        )
+        return verdict
 
 
 @pytest.mark.parametrize("matter", sorted(scripts()))

@@ -28,7 +28,7 @@ class City(Neighborhood):
     stubs = (licenses_service_pb2_grpc.LicensesServiceStub,)
     step_kind = gateway_pb2.STEP_KIND_LICENSE
 
-    def open_step(self, case_id: str, step_id: str, attempt: int, wanted: Mapping[str, Any], **others: str) -> None:
+    def open_step(self, case_id: str, step_id: str, attempt: int, wanted: Mapping[str, Any], **others: Any) -> None:
         """Let the gateway answer for a step."""
         self.put_step((case_id, step_id, attempt), wanted, **others)
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from services.kit.errors import Refusal, VersionConflict
 from services.kit.ledger.access import Access, Receipt
 from services.kit.paging import Page
+from services.licenses.domain.catalogue import Attributes
 from services.licenses.domain.identifier import LicenseIdentifier
-from services.licenses.domain.license import License
+from services.licenses.domain.license import License, LicenseState
 from services.licenses.service.port import Content, Note, Request
 from services.licenses.store.sql import read_token, write_token
 
@@ -104,6 +105,19 @@ class MemoryTx:
         found = [one for one in self.rows.licenses.values() if (one.case_id, one.step_id) == (case_id, step_id)]
         newest = max(found, key=lambda one: (one.issue_time, one.identifier.version), default=None)
         return None if newest is None else (newest, self.rows.contents[newest.license_id].fingerprint)
+
+    async def held(
+        self, type_code: str, issuer: str, holder_id: str, *, after: str
+    ) -> list[tuple[License, Attributes]]:
+        found = [
+            one
+            for one in self.rows.licenses.values()
+            if (one.identifier.type_code, one.identifier.issuer, one.holder_id) == (type_code, issuer, holder_id)
+            and one.state in {LicenseState.ACTIVE, LicenseState.SUSPENDED}
+            and one.license_id > after
+        ]
+        found.sort(key=lambda one: one.license_id)
+        return [(one, self.rows.contents[one.license_id].attributes) for one in found[:100]]
 
     async def add(self, license: License, content: Content) -> None:
         if any(one.identifier == license.identifier for one in self.rows.licenses.values()):

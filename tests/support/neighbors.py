@@ -152,7 +152,15 @@ class Neighborhood:
 
     # ---- steps ----------------------------------------------------------------------------------------------------
 
-    def put_step(self, step: Step, given: Mapping[str, Any], *, agency: str = HOSPITAL, applicant_id: str = "") -> None:
+    def put_step(
+        self,
+        step: Step,
+        given: Mapping[str, Any],
+        *,
+        agency: str = HOSPITAL,
+        applicant_id: str = "",
+        ends_licenses: bool = False,
+    ) -> None:
         """Let the gateway answer for a step of the service."""
         case_id, step_id, attempt = step
         self.gateway.inputs[step] = gateway_pb2.StepInput(
@@ -165,6 +173,7 @@ class Neighborhood:
             agency=agency,
             applicant_id=applicant_id,
             input=ParseDict(dict(given), Struct()),
+            ends_licenses=ends_licenses,
         )
 
     async def tell_step(

@@ -35,7 +35,8 @@ _VERIFY = {
 """What identity compares, see its `step_claims`."""
 _SUBJECTS = {"subject_id": "uuid", "number": "text", "uscc": "text"}
 """How exchange is told whom a question is about; exactly one."""
-_LICENSE = {"holder_id": "uuid", "serial": "serial"}
+_LICENSE = {"holder_id": "uuid", "serial": "serial", "reader_id": "uuid"}
+_ENDED = {"holder_id": "uuid", "successor_id": "uuid"}
 
 
 def mapping_problems(plan: Plan, known: Known) -> Iterator[Problem]:
@@ -127,7 +128,7 @@ def _fetch(compiled: CompiledStep, step: FetchStep, known: Known, samples: Sampl
 def _license(compiled: CompiledStep, step: LicenseStep, known: Known, samples: Samples) -> Iterator[Problem]:
     where = f"steps.{step.id}"
     own = {name: one for name, one in compiled.input.items() if name != "attributes"}
-    yield from _inputs(compiled, own, _LICENSE, samples)
+    yield from _inputs(compiled, own, _ENDED if step.ends else _LICENSE, samples)
     if "holder_id" not in own:
         yield Problem(ProblemCode.INPUT_MISSING, f"{where}.input", "A license has a holder_id.")
     attributes = known.licenses.get(step.license_type)
@@ -138,7 +139,8 @@ def _license(compiled: CompiledStep, step: LicenseStep, known: Known, samples: S
     assert isinstance(given, Mapping)  # The plan refuses anything else.
     wanted = {name: one.kind for name, one in attributes.items()}
     yield from _inputs(compiled, given, wanted, samples, "input.attributes")
-    yield from _required(compiled, attributes, given, samples)
+    if not step.ends:
+        yield from _required(compiled, attributes, given, samples)
 
 
 def _required(

@@ -50,7 +50,7 @@ def outputs_of(step: Step) -> frozenset[str]:  # noqa: PLR0911 - one arm for eac
     match step:
         case VerifyStep():
             return frozenset({"result", "subject_id"})
-        case LicenseStep():
+        case LicenseStep(ends=False):
             return frozenset({"license_id", "identifier", "version"})
         case FetchStep():
             return frozenset(step.fields)

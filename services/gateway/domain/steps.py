@@ -156,16 +156,21 @@ class FetchStep(OwnedStep):
 
 
 class LicenseStep(OwnedStep):
-    """Licenses issues a license; to undo it is to revoke that license."""
+    """Licenses issues a license, or ends those that a holder has; to undo an issue is to revoke that license."""
 
     kind: Literal[StepKind.LICENSE]
     license_type: Annotated[str, StringConstraints(min_length=21, max_length=21)]
+    ends: bool = False
+    """Nothing is issued: what the holder has of this type from this agency, as far as it says `attributes`, is ended.
+    It is superseded by `successor_id`, a license of the same case, or revoked where none is named; for good."""
     input: dict[Name, Cel | Mapped]
     undo: Undo | None = None
 
     @model_validator(mode="after")
     def _undoable(self) -> Self:
         _never_both(self)
+        if self.ends and self.undo is not None:
+            raise ValueError("a license that was ended can't be put back in force")
         return self
 
 

@@ -63,17 +63,18 @@ def names_of(plan: Plan, case_id: str, state: CaseState) -> dict[str, Any]:
 
 
 def input_of(compiled: CompiledStep, names: Mapping[str, Any]) -> StepInput:
-    """What the step's owner needs; empty values are left out.
+    """What the step's owner needs. Empty values are left out, but not of what says which licenses end: all would, then.
 
     Raises:
         ExpressionFailed: a mapping could not be evaluated over this case.
     """
     made: StepInput = {}
+    ends = isinstance(compiled.step, LicenseStep) and compiled.step.ends
     for name, mapped in compiled.input.items():
         if isinstance(mapped, Expression):
             made[name] = mapped.value(names)
         else:
-            made[name] = {inner: found for inner, one in mapped.items() if (found := one.value(names)) != ""}
+            made[name] = {inner: found for inner, one in mapped.items() if (found := one.value(names)) != "" or ends}
     if isinstance(compiled.step, PayStep) and not compiled.undoes:
         made["amount_fen"] = fen(made["amount_fen"])
     if isinstance(compiled.step, FetchStep):

@@ -166,6 +166,7 @@ def _step_to_wire(step: OpenStep) -> gateway_pb2.StepInput:
         applicant_id=step.applicant_id,
         input=to_struct(step.input),
         undoes=step.undoes,
+        ends_licenses=step.ends_licenses,
     )
 
 

@@ -170,7 +170,7 @@ def licenses_of(matter: Matter, state: CaseState) -> tuple[IssuedLicense, ...]:
             version=int(str(record.output.get("version") or 1)),
         )
         for step in matter.steps
-        if isinstance(step, LicenseStep) and (record := state.step(step.id)).state is StepState.DONE
+        if isinstance(step, LicenseStep) and not step.ends and (record := state.step(step.id)).state is StepState.DONE
     )
 
 

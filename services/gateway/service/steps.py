@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from services.gateway.domain.advance import Answer, awaits, react_to_answer
 from services.gateway.domain.case import CaseState
-from services.gateway.domain.definition import OwnedStep, StepKind
+from services.gateway.domain.definition import LicenseStep, OwnedStep, StepKind
 from services.gateway.domain.effects import owner_of
 from services.gateway.domain.expressions import Scalar
 from services.gateway.domain.history import Outcome
@@ -35,6 +35,8 @@ class OpenStep:
     applicant_id: str
     undoes: str
     """The step whose effect is to be undone; empty where one is to be had."""
+    ends_licenses: bool
+    """A license step that ends what is held, and issues nothing."""
     input: StepInput = field(repr=False)
 
 
@@ -87,6 +89,7 @@ class StepDesk:
             basis=step.basis or plan.matter.basis,
             agency=self._engine.uscc(file.state.step(step_id).role or step.agency),
             undoes=compiled.undoes,
+            ends_licenses=isinstance(step, LicenseStep) and step.ends,
             applicant_id=file.state.applicant_id,
             input=input_of(compiled, names_of(plan, case_id, file.state)),
         )

@@ -2,7 +2,16 @@
 """The use cases of licenses: one method, one transaction."""
 
 from services.licenses.service.changing import Changing
-from services.licenses.service.commands import ChangeLicense, Issued, IssueLicense, Shown, StepLicense, UndoLicense
+from services.licenses.service.commands import (
+    ChangeLicense,
+    EndLicenses,
+    Issued,
+    IssueLicense,
+    Shown,
+    StepLicense,
+    UndoLicense,
+)
+from services.licenses.service.ending import Ending
 from services.licenses.service.issuing import Issuing
 from services.licenses.service.port import Content, LicensesStore, LicensesTx, Note, Request
 from services.licenses.service.reading import Reading
@@ -13,6 +22,8 @@ __all__ = [
     "ChangeLicense",
     "Changing",
     "Content",
+    "EndLicenses",
+    "Ending",
     "IssueLicense",
     "Issued",
     "Issuing",

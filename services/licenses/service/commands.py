@@ -36,7 +36,7 @@ class ChangeLicense:
 class StepLicense:
     """A step of a case asks for a license, in the name of an agency.
 
-    `serial` may be empty: it is then derived from case and step. `applicant_id` becomes the second reader.
+    `serial` may be empty: it is then derived from case and step. `reader_id` is the second reader, empty where there is none.
     """
 
     step: Step
@@ -45,7 +45,23 @@ class StepLicense:
     serial: str
     attributes: Attributes = field(repr=False)
     issuer: str
-    applicant_id: str
+    reader_id: str
+    purpose: str
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndLicenses:
+    """A step of a case ends what a holder has of a type from its agency, in the name of that agency."""
+
+    step: Step
+    type_code: str
+    holder_id: str
+    attributes: Attributes = field(repr=False)
+    """Only those that say this; empty for all."""
+    successor_id: str
+    """The license of the same case that takes their place; empty where they are revoked."""
+    issuer: str
     purpose: str
     basis: str
 

@@ -81,6 +81,14 @@ class LicensesTx(Protocol):
     async def of_step(self, case_id: str, step_id: str) -> tuple[License, str] | None:
         """Find the newest license of a step, with its fingerprint."""
 
+    async def held(
+        self, type_code: str, issuer: str, holder_id: str, *, after: str
+    ) -> list[tuple[License, Attributes]]:
+        """Find up to 100 licenses of a holder that have not been ended, with what they say, and hold them until the end.
+
+        In the order of their ids, from behind `after`; nothing where there are no more.
+        """
+
     async def add(self, license: License, content: Content) -> None:
         """Add a version. Raises VersionConflict where somebody else added it first."""
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps of cases: the license, its leaf and the answer to the case engine in one transaction."""
 
-import re
 from contextlib import suppress
 
 from services.kit.clock import Clock
@@ -9,14 +8,20 @@ from services.kit.errors import Refusal, Unavailable, VersionConflict
 from services.kit.ids import derived_id
 from services.kit.ledger.access import Access
 from services.licenses.domain.license import Draft, License, LicenseEnded, LicenseState, revoke
-from services.licenses.domain.step import Step, StepAnswered, StepInputIncomplete, StepOutcome, serial_of
+from services.licenses.domain.step import (
+    SUBJECT,
+    Step,
+    StepAnswered,
+    StepInputIncomplete,
+    StepOutcome,
+    serial_of,
+)
 from services.licenses.service.commands import StepLicense, UndoLicense
+from services.licenses.service.ending import REVOKING
 from services.licenses.service.issuing import OPERATION, Issuing
 from services.licenses.service.port import LicensesStore, LicensesTx, Note
 
-REVOKING = "licenses.RevokeLicense"
 GIVEN_UP = "The case that it was issued for was given up."
-_SUBJECT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Steps:
@@ -109,15 +114,18 @@ class Steps:
 
 
 def _draft(wanted: StepLicense) -> Draft:
-    if not _SUBJECT.fullmatch(wanted.holder_id) or not wanted.issuer or not wanted.type_code:
-        raise StepInputIncomplete("The step must name type, holder and issuer.")
+    subjects = (wanted.holder_id, *filter(None, (wanted.reader_id,)))
+    if not all(map(SUBJECT.fullmatch, subjects)) or not wanted.issuer or not wanted.type_code:
+        raise StepInputIncomplete(
+            "The step must name type, holder and issuer, and whoever else may read it by subject id."
+        )
     step = wanted.step
     return Draft(
         type_code=wanted.type_code,
         issuer=wanted.issuer,
         serial=wanted.serial or serial_of(derived_id(step.case_id, step.step_id)),
         holder_id=wanted.holder_id,
-        reader_id=wanted.applicant_id,
+        reader_id=wanted.reader_id,
         case_id=step.case_id,
         step_id=step.step_id,
     )

@@ -9,11 +9,14 @@ from sqlalchemy import Select, select, tuple_, update
 from services.kit.errors import VersionConflict
 from services.kit.paging import Page, encode_token, moment_after
 from services.kit.store import Store, Tx
+from services.licenses.domain.catalogue import Attributes
 from services.licenses.domain.identifier import LicenseIdentifier
 from services.licenses.domain.license import License, LicenseState
 from services.licenses.service.port import Content, Note, Request
 from services.licenses.store.rows import COLUMNS, from_license, seal_grounds, to_content, to_license
 from services.licenses.store.tables import license_table, metadata, note_table, reader_table, request_table
+
+_HELD_PAGE = 100
 
 
 class SqlLicensesTx(Tx):
@@ -47,6 +50,27 @@ class SqlLicensesTx(Tx):
         )
         row = (await self.connection.execute(query.with_for_update())).one_or_none()
         return None if row is None else (to_license(row), row.fingerprint)
+
+    async def held(
+        self, type_code: str, issuer: str, holder_id: str, *, after: str
+    ) -> list[tuple[License, Attributes]]:
+        """Find a page of what a holder has and has not been ended, with what it says, and hold it."""
+        query = (
+            select(license_table)
+            .join(reader_table, reader_table.c.license_id == license_table.c.license_id)
+            .where(
+                reader_table.c.subject_id == holder_id,
+                license_table.c.holder_id == holder_id,
+                license_table.c.type_code == type_code,
+                license_table.c.issuer == issuer,
+                license_table.c.state.in_([LicenseState.ACTIVE.value, LicenseState.SUSPENDED.value]),
+                license_table.c.license_id > after,
+            )
+            .order_by(license_table.c.license_id)
+            .limit(_HELD_PAGE)
+        )
+        rows = (await self.connection.execute(query.with_for_update(of=license_table))).all()
+        return [(to_license(row), to_content(row, self.store.keyring).attributes) for row in rows]
 
     async def add(self, license: License, content: Content) -> None:
         """Add a version and who may read it.

@@ -106,6 +106,21 @@ async def test_the_newest_license_of_a_step_is_the_last_issued(store: LicensesSt
         assert await tx.of_step(CASE, "s") == (second, CONTENT.fingerprint)
 
 
+async def test_what_a_holder_has_comes_in_pages_and_what_has_ended_does_not(store: LicensesStore) -> None:
+    licenses = [license_of(number) for number in range(1, 103)]
+    other = replace(license_of(103), holder_id=MOTHER_ID, reader_id=CHILD_ID)
+    await added(store, *licenses, other)
+    async with store.transaction() as tx:
+        await tx.save(replace(licenses[0], state=LicenseState.REVOKED))
+        await tx.save(replace(licenses[1], state=LicenseState.SUSPENDED))
+        first = await tx.held(BIRTH, HOSPITAL, CHILD_ID, after="")
+        second = await tx.held(BIRTH, HOSPITAL, CHILD_ID, after=first[-1][0].license_id)
+        assert [one.license_id for one, _ in first + second] == [one.license_id for one in licenses[1:]]
+        assert (len(first), first[0][1]) == (100, CHILD)
+        assert await tx.held(BIRTH, HOSPITAL, CHILD_ID, after=second[-1][0].license_id) == []
+        assert await tx.held(BIRTH, "11990100000001011X", CHILD_ID, after="") == []
+
+
 async def test_a_version_is_added_once(store: LicensesStore) -> None:
     await added(store, license_of(1, serial="Z"))
     with pytest.raises(VersionConflict):

@@ -145,7 +145,7 @@ async def test_the_same_serial_at_once_makes_consecutive_versions_or_is_told_to_
 async def test_a_step_becomes_a_license_an_answer_and_a_leaf(profile: Profile) -> None:
     child, mother = new_id(), new_id()
     async with city(profile) as town:
-        town.open_step(CASE, STEP, 1, wanted(child), applicant_id=mother)
+        town.open_step(CASE, STEP, 1, wanted(child, reader_id=mother))
         await town.request_step(CASE, STEP)
         [answer] = await town.answers(CASE, 1)
         assert answer.outcome == steps_pb2.STEP_OUTCOME_DONE
@@ -191,6 +191,35 @@ async def test_refused_steps_are_answered_and_closed_ones_skipped(profile: Profi
             answer for answer in town.told(steps_pb2.StepAnswered) if answer.case_id != "closed"
         ]
         assert [row.n for row in await rows(town, "SELECT count(*) AS n FROM parked")] == [0]
+
+
+async def test_a_step_ends_what_a_holder_has_and_a_verifier_says_so(profile: Profile) -> None:
+    holder = new_id()
+    async with city(profile) as town:
+        first = await town.call(HOSPITAL, "IssueLicense", issue(holder, serial="Z1"))
+        town.open_step(CASE, STEP, 1, wanted(holder, serial="Z2"))
+        await town.request_step(CASE, STEP)
+        [issued] = await town.answers(CASE, 1)
+        named = {"type_code": BIRTH, "holder_id": holder, "attributes": {"child_name": CHILD["child_name"]}}
+        successor = {**named, "successor_id": issued.output["license_id"]}
+        town.open_step(CASE, "supersede", 1, successor, ends_licenses=True)
+        await town.request_step(CASE, "supersede")
+        await town.answers(CASE, 2)
+        assert await verdict_of(town, first.license.identifier) == ["LICENSE_SUPERSEDED"]
+        assert await verdict_of(town, issued.output["identifier"]) == []
+        town.open_step(CASE, "end", 1, named, ends_licenses=True)
+        await town.request_step(CASE, "end")
+        answers = await town.answers(CASE, 3)
+        assert [one.outcome for one in answers] == [steps_pb2.STEP_OUTCOME_DONE] * 3
+        assert await verdict_of(town, issued.output["identifier"]) == ["LICENSE_REVOKED"]
+        listed = await town.call(holder, "ListOwnLicenses", pb.ListOwnLicensesRequest())
+        ended = {licenses_pb2.LICENSE_STATE_REVOKED, licenses_pb2.LICENSE_STATE_SUPERSEDED}
+        assert {one.state for one in listed.licenses} == ended
+
+
+async def verdict_of(town: City, identifier: str) -> list[str]:
+    verdict = await town.call(HUMAN_RESOURCES, "VerifyLicense", pb.VerifyLicenseRequest(identifier=identifier))
+    return [check.reason for check in verdict.checks if not check.passed]
 
 
 async def test_a_gateway_that_is_down_is_waited_for(profile: Profile) -> None:

@@ -83,6 +83,26 @@ def test_a_license_needs_what_its_type_requires_of_the_kind_it_wants() -> None:
     assert found(wrong, used, form=form) == [("TYPE_MISMATCH", f"{place}.born"), ("INPUT_UNKNOWN", f"{place}.other")]
 
 
+def test_a_step_that_ends_licenses_says_whose_and_may_say_which_and_what_takes_their_place() -> None:
+    made = license_step({"name": "'x'"})
+    ended = {"holder_id": "applicant.id", "successor_id": "steps.made.output.license_id", "attributes": {"name": "'x'"}}
+
+    def ends(given: Mapping[str, Any]) -> dict[str, Any]:
+        return step("end", "license", license_type=LICENSE, ends=True, needs=["made"], input=dict(given))
+
+    place = "steps.end.input"
+    assert found(made, ends(ended)) == []
+    assert found(made, ends({"holder_id": "applicant.id"})) == []
+    assert found(made, ends({})) == [("INPUT_MISSING", place)]
+    assert found(made, ends({**ended, "serial": "'A1'"})) == [("INPUT_UNKNOWN", f"{place}.serial")]
+    assert found(made, ends({**ended, "successor_id": "'A1'"})) == [("TYPE_MISMATCH", f"{place}.successor_id")]
+    other = {**ended, "attributes": {"born": "'x'", "other": "'x'"}}
+    assert found(made, ends(other)) == [
+        ("TYPE_MISMATCH", f"{place}.attributes.born"),
+        ("INPUT_UNKNOWN", f"{place}.attributes.other"),
+    ]
+
+
 def test_each_choice_of_an_enum_has_to_fit() -> None:
     choices = [{"value": value, "title": TITLE} for value in ("male", "female", "unknown")]
     form = (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.kit.caller import Caller, CallerKind
-from services.licenses.service import Changing, Issued, IssueLicense, Issuing, Reading, Steps, Verifying
+from services.licenses.service import Changing, Ending, Issued, IssueLicense, Issuing, Reading, Steps, Verifying
 from tests.support.licenses_memory import MemoryLicensesStore
 from tests.support.licenses_paper import BIRTH, CHILD, HOSPITAL, NOW, Paper
 
@@ -38,6 +38,7 @@ class Desk:
         self.changing = Changing(self.store, clock=self.clock)
         self.reading = Reading(self.store, clock=self.clock)
         self.verifying = Verifying(self.store, self.paper.catalogue, self.paper.examiner(), clock=self.clock)
+        self.ending = Ending(self.store, clock=self.clock)
         self.steps = Steps(self.store, self.issuing, clock=self.clock)
 
     def clock(self) -> datetime:

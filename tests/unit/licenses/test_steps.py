@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from services.kit.errors import Refusal, Unavailable, VersionConflict
-from services.licenses.domain.license import License, LicenseState
+from services.licenses.domain.license import License, LicenseNotFound, LicenseState
 from services.licenses.domain.step import Step, StepAnswered, StepInputIncomplete, StepOutcome
 from services.licenses.service import Content, StepLicense, UndoLicense
 from tests.support.licenses_memory import MemoryTx
@@ -21,7 +21,7 @@ WANTED = StepLicense(
     serial="Z990100001",
     attributes=CHILD,
     issuer=HOSPITAL,
-    applicant_id=MOTHER_ID,
+    reader_id=MOTHER_ID,
     purpose="birth",
     basis="PIPL art. 13(1)(3); Order 809 art. 19",
 )
@@ -52,7 +52,7 @@ async def test_a_step_gets_its_license_and_its_answer(desk: Desk) -> None:
     )
 
 
-async def test_the_applicant_is_the_second_reader(desk: Desk) -> None:
+async def test_a_guardian_is_the_second_reader(desk: Desk) -> None:
     await desk.steps.answer(WANTED, delivery_id="e-1")
     [license] = desk.store.rows.licenses.values()
     shown = await desk.reading.get(license.license_id, citizen(MOTHER_ID))
@@ -61,6 +61,14 @@ async def test_the_applicant_is_the_second_reader(desk: Desk) -> None:
     page = await desk.reading.own(citizen(MOTHER_ID), 0, "")
     assert [one.license_id for one, _ in page.rows] == [license.license_id]
     assert desk.store.ledger.leaves[-1].subject_id == CHILD_ID
+
+
+async def test_where_no_reader_is_named_nobody_but_the_holder_reads(desk: Desk) -> None:
+    await desk.steps.answer(replace(WANTED, reader_id=""), delivery_id="e-1")
+    [license] = desk.store.rows.licenses.values()
+    with pytest.raises(LicenseNotFound):
+        await desk.reading.get(license.license_id, citizen(MOTHER_ID))
+    assert license.readers == {CHILD_ID}
 
 
 async def test_a_delivery_that_comes_twice_changes_nothing(desk: Desk) -> None:
@@ -109,6 +117,7 @@ async def test_a_step_without_a_serial_gets_one_that_is_the_same_next_time(desk:
         (replace(WANTED, holder_id=""), "STEP_INPUT_INCOMPLETE"),
         (replace(WANTED, holder_id="mother-1"), "STEP_INPUT_INCOMPLETE"),
         (replace(WANTED, issuer=""), "STEP_INPUT_INCOMPLETE"),
+        (replace(WANTED, reader_id="mother-1"), "STEP_INPUT_INCOMPLETE"),
     ],
 )
 async def test_a_refusal_is_an_answer_too(desk: Desk, wanted: StepLicense, reason: str) -> None:

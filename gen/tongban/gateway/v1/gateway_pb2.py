@@ -26,7 +26,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tongban/gateway/v1/gateway.proto\x12\x12tongban.gateway.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xed\x01\n\tStepInput\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x0f\n\x07step_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12*\n\x04kind\x18\x04 \x01(\x0e\x32\x1c.tongban.gateway.v1.StepKind\x12\x0f\n\x07purpose\x18\x05 \x01(\t\x12\r\n\x05\x62\x61sis\x18\x06 \x01(\t\x12\x0e\n\x06\x61gency\x18\x07 \x01(\t\x12\x14\n\x0c\x61pplicant_id\x18\x08 \x01(\t\x12+\n\x05input\x18\t \x01(\x0b\x32\x17.google.protobuf.StructB\x03\x80\x01\x01\x12\x0e\n\x06undoes\x18\n \x01(\t\"\x9f\x02\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\x12\x0f\n\x07step_id\x18\x03 \x01(\t\x12\x0e\n\x06matter\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x11\n\toperation\x18\x06 \x01(\t\x12+\n\x05input\x18\x07 \x01(\x0b\x32\x17.google.protobuf.StructB\x03\x80\x01\x01\x12\x35\n\x11lease_expire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0blease_token\x18\t \x01(\t\x12\x13\n\x0btraceparent\x18\n \x01(\t\x12\x10\n\x08title_zh\x18\x0b \x01(\t\x12\x10\n\x08title_en\x18\x0c \x01(\t*\x8e\x01\n\x08StepKind\x12\x19\n\x15STEP_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10STEP_KIND_VERIFY\x10\x01\x12\x13\n\x0fSTEP_KIND_FETCH\x10\x02\x12\x15\n\x11STEP_KIND_LICENSE\x10\x03\x12\x12\n\x0eSTEP_KIND_TASK\x10\x04\x12\x11\n\rSTEP_KIND_PAY\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tongban/gateway/v1/gateway.proto\x12\x12tongban.gateway.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x84\x02\n\tStepInput\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x0f\n\x07step_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12*\n\x04kind\x18\x04 \x01(\x0e\x32\x1c.tongban.gateway.v1.StepKind\x12\x0f\n\x07purpose\x18\x05 \x01(\t\x12\r\n\x05\x62\x61sis\x18\x06 \x01(\t\x12\x0e\n\x06\x61gency\x18\x07 \x01(\t\x12\x14\n\x0c\x61pplicant_id\x18\x08 \x01(\t\x12+\n\x05input\x18\t \x01(\x0b\x32\x17.google.protobuf.StructB\x03\x80\x01\x01\x12\x0e\n\x06undoes\x18\n \x01(\t\x12\x15\n\rends_licenses\x18\x0b \x01(\x08\"\x9f\x02\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\x12\x0f\n\x07step_id\x18\x03 \x01(\t\x12\x0e\n\x06matter\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x11\n\toperation\x18\x06 \x01(\t\x12+\n\x05input\x18\x07 \x01(\x0b\x32\x17.google.protobuf.StructB\x03\x80\x01\x01\x12\x35\n\x11lease_expire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0blease_token\x18\t \x01(\t\x12\x13\n\x0btraceparent\x18\n \x01(\t\x12\x10\n\x08title_zh\x18\x0b \x01(\t\x12\x10\n\x08title_en\x18\x0c \x01(\t*\x8e\x01\n\x08StepKind\x12\x19\n\x15STEP_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10STEP_KIND_VERIFY\x10\x01\x12\x13\n\x0fSTEP_KIND_FETCH\x10\x02\x12\x15\n\x11STEP_KIND_LICENSE\x10\x03\x12\x12\n\x0eSTEP_KIND_TASK\x10\x04\x12\x11\n\rSTEP_KIND_PAY\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,10 +37,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STEPINPUT'].fields_by_name['input']._serialized_options = b'\200\001\001'
   _globals['_TASK'].fields_by_name['input']._loaded_options = None
   _globals['_TASK'].fields_by_name['input']._serialized_options = b'\200\001\001'
-  _globals['_STEPKIND']._serialized_start=650
-  _globals['_STEPKIND']._serialized_end=792
+  _globals['_STEPKIND']._serialized_start=673
+  _globals['_STEPKIND']._serialized_end=815
   _globals['_STEPINPUT']._serialized_start=120
-  _globals['_STEPINPUT']._serialized_end=357
-  _globals['_TASK']._serialized_start=360
-  _globals['_TASK']._serialized_end=647
+  _globals['_STEPINPUT']._serialized_end=380
+  _globals['_TASK']._serialized_start=383
+  _globals['_TASK']._serialized_end=670
 # @@protoc_insertion_point(module_scope)

@@ -71,6 +71,7 @@ class StepInput(_message.Message):
     APPLICANT_ID_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
     UNDOES_FIELD_NUMBER: _builtins.int
+    ENDS_LICENSES_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """The case."""
     step_id: _builtins.str
@@ -91,9 +92,13 @@ class StepInput(_message.Message):
     """The step whose effect is to be undone, as if it had never been asked for; empty where an effect is wanted.
     It may never have been done: then there is nothing to undo, and the answer is `done` all the same.
     """
+    ends_licenses: _builtins.bool
+    """Of kind license: nothing is issued. What the holder has of this type from the agency, as far as it says `attributes`,
+    is ended: superseded by `successor_id`, a license of the same case, or revoked where none is named.
+    """
     @_builtins.property
     def input(self) -> _struct_pb2.Struct:
-        """Verify: `{subject_id|number, name, birth_date}`. Fetch: `{resource, subject_id|number, fields}`. License: `{type_code, holder_id, serial, attributes}`."""
+        """Verify: `{subject_id|number, name, birth_date}`. Fetch: `{resource, subject_id|number, fields}`. License: `{type_code, holder_id, reader_id, serial, attributes}`, or `{type_code, holder_id, successor_id, attributes}` where it ends licenses."""
 
     def __init__(
         self,
@@ -108,10 +113,11 @@ class StepInput(_message.Message):
         applicant_id: _builtins.str = ...,
         input: _struct_pb2.Struct | None = ...,
         undoes: _builtins.str = ...,
+        ends_licenses: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "applicant_id", b"applicant_id", "attempt", b"attempt", "basis", b"basis", "case_id", b"case_id", "input", b"input", "kind", b"kind", "purpose", b"purpose", "step_id", b"step_id", "undoes", b"undoes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "applicant_id", b"applicant_id", "attempt", b"attempt", "basis", b"basis", "case_id", b"case_id", "ends_licenses", b"ends_licenses", "input", b"input", "kind", b"kind", "purpose", b"purpose", "step_id", b"step_id", "undoes", b"undoes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
