@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+from services.kit.yaml import load_yaml
 
 PATH = Path(__file__).with_name("agencies.yaml")
 
@@ -33,7 +33,7 @@ class Agency:
 
 def load(path: Path = PATH) -> dict[str, Agency]:
     """All departments by key, in the order of the file."""
-    listing = yaml.safe_load(path.read_text(encoding="utf-8"))["agencies"]
+    listing = load_yaml(path.read_text(encoding="utf-8"))["agencies"]
     return {
         row["key"]: Agency(
             row["key"],

@@ -9,10 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sandbox import numbers
 from sandbox.city import City, Enrollment, Family, Household, Marriage, Resident
+from services.kit.yaml import load_yaml
 
 PATH = Path(__file__).with_name("cast.yaml")
 _ENROLLED = date(2019, 1, 7)
@@ -40,7 +39,7 @@ class Cast:
 @cache
 def cast() -> Cast:
     """Read the file; the same people at every look."""
-    rows = yaml.safe_load(PATH.read_text(encoding="utf-8"))["households"]
+    rows = load_yaml(PATH.read_text(encoding="utf-8"))["households"]
     used: dict[tuple[date, bool], int] = {}
     people = {row["key"]: _resident(row, each["number"], used) for each in rows for row in each["people"]}
     titles = {

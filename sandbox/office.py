@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import cel
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sandbox import numbers
@@ -25,6 +24,7 @@ from sandbox.register import Output, Register, next_number
 from sandbox.work import Operation, TaskRefused, Work
 from services.kit.clock import Clock
 from services.kit.text import Text
+from services.kit.yaml import load_yaml
 
 FOLDER = Path(__file__).with_name("offices")
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -221,7 +221,7 @@ def china_day(clock: Clock) -> date:
 def office(key: str) -> Office:
     """A department's file; one without a file keeps and does nothing more than its code says."""
     path = FOLDER / f"{key}.yaml"
-    document = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    document = load_yaml(path.read_text(encoding="utf-8")) if path.exists() else {}
     return Office(key, OfficeFile.model_validate(document))
 
 

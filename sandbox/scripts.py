@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.cast import cast
+from services.kit.yaml import load_yaml
 
 FOLDER = Path(__file__).with_name("scripts")
 
@@ -69,4 +69,4 @@ def samples(persona: str) -> dict[str, dict[str, str]]:
 
 
 def _read(path: Path) -> Script:
-    return Script.model_validate(yaml.safe_load(cast().told(path.read_text(encoding="utf-8"))))
+    return Script.model_validate(load_yaml(cast().told(path.read_text(encoding="utf-8"))))

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from services.cli.names import SERVICES
 from services.kit.certificates import CertificateAuthority
 from services.kit.errors import StartupError
+from services.kit.yaml import YAMLError, load_yaml
 
 OPERATOR = "platform"
 """The operator whose certificate seeds and exports."""
@@ -29,8 +28,8 @@ def prepare(pki: Path, usccs: Iterable[str]) -> None:
 def usccs_of(agencies: Path) -> list[str]:
     """The USCCs of a YAML list of agencies."""
     try:
-        listing: Any = yaml.safe_load(agencies.read_text(encoding="utf-8"))
+        listing: Any = load_yaml(agencies.read_text(encoding="utf-8"))
         rows: list[Mapping[str, Any]] = listing["agencies"]
         return [str(row["uscc"]) for row in rows]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, YAMLError, KeyError, TypeError) as error:
         raise StartupError(f"The list of agencies {agencies} can't be read.") from error

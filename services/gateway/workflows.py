@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from services.gateway.domain.clock_rules import ClockRules
@@ -28,6 +27,7 @@ from services.gateway.domain.sub_case_checks import sub_case_problems
 from services.kit.calendar import published, read_limits
 from services.kit.errors import StartupError
 from services.kit.text import Text
+from services.kit.yaml import YAMLError, load_yaml
 
 LIMITS = Path(__file__).parent / "limits"
 _BYTES_MAX = 1_000_000
@@ -185,11 +185,14 @@ def read_matter(name: str, text: str) -> Matter:
         DefinitionInvalid: the text is no YAML, or its shape is wrong; every fault has its code and place.
     """
     try:
-        return Matter.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
+        return Matter.model_validate(load_yaml(text))
+    except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else "file"
-        raise DefinitionInvalid(name, [Problem(ProblemCode.YAML_MALFORMED, where, "This is no YAML.")]) from None
+        why = getattr(error, "problem", None) or "this is no YAML"
+        raise DefinitionInvalid(
+            name, [Problem(ProblemCode.YAML_MALFORMED, where, f"{why[:1].upper()}{why[1:]}.")]
+        ) from None
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
         places = {fault["loc"] for fault in faults}
@@ -213,9 +216,9 @@ def read_agencies(text: str, where: str) -> dict[str, Agency]:
         StartupError: the list is not as it must be.
     """
     try:
-        rows = yaml.safe_load(text)["agencies"]
+        rows = load_yaml(text)["agencies"]
         return {row["key"]: _agency(row) for row in rows}
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValidationError) as error:
+    except (YAMLError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise StartupError(
             f"{where} is no list of agencies (agencies: key, uscc, name_zh, name_en; where clerks work, queues and clerks)."
         ) from error

@@ -13,7 +13,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from services.exchange.adapters.rest import at
@@ -22,6 +21,7 @@ from services.exchange.domain.inquiry import Inquiry
 from services.exchange.domain.refusals import ProviderAnswerInvalid, ProviderBusy, ProviderUnavailable
 from services.exchange.domain.resource import SUBJECT_KEY
 from services.exchange.domain.settings import CaseSettings
+from services.kit.yaml import YAMLError, load_yaml
 
 CASES_MAX = 10_000
 
@@ -54,7 +54,7 @@ def read_cases(folder: Path) -> tuple[Sequence[Case], Sequence[Fault]]:
     for path in paths[:CASES_MAX]:
         try:
             cases.append(_read(path))
-        except (OSError, ValueError, yaml.YAMLError) as fault:
+        except (OSError, ValueError, YAMLError) as fault:
             faults.append(Fault(path.name, _words(fault)))
     return cases, faults
 
@@ -99,7 +99,7 @@ def _read(path: Path) -> Case:
     text = path.read_text(encoding="utf-8")
     if len(text) > ANSWER_BYTES_MAX:
         raise ValueError(f"Larger than {ANSWER_BYTES_MAX} characters.")
-    given = yaml.safe_load(text)
+    given = load_yaml(text)
     if isinstance(given, dict) and isinstance(given.get("payload"), str):
         given = {**given, "payload": json.loads(given["payload"])}
     return Case.model_validate(given)

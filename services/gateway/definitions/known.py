@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from services.gateway.domain.clock_rules import ClockRules
 from services.gateway.workflows import clock_rules
 from services.kit.errors import StartupError
+from services.kit.yaml import YAMLError, load_yaml
 
 IDENTITY = {
     "name": "applicant.name",
@@ -93,6 +92,6 @@ def read_meanings(path: Path) -> dict[str, dict[str, str]]:
 def read_yaml(path: Path) -> Any:
     """Read a file of data. Raises StartupError."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return load_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise StartupError(f"{path} can't be read.") from error

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-import yaml
 from pydantic import Field, StringConstraints, ValidationError
 
 from services.gateway.domain.definition import STEPS_MAX, Name, Part, Wait
 from services.gateway.domain.history import Outcome
 from services.kit.errors import StartupError
+from services.kit.yaml import YAMLError, load_yaml
 
 FAILURES_MAX = 50
 Failure = Annotated[str, StringConstraints(pattern=r"^(UNAVAILABLE|REFUSED(:[A-Z][A-Z0-9_]{1,63})?)$")]
@@ -78,8 +78,8 @@ class Script(Part):
 def read_script(text: str) -> Script:
     """Read a script. Raises ScriptInvalid."""
     try:
-        script = Script.model_validate(yaml.safe_load(text) or {})
-    except yaml.YAMLError as error:
+        script = Script.model_validate(load_yaml(text) or {})
+    except YAMLError as error:
         raise ScriptInvalid("The script is no YAML.") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]

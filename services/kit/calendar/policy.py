@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.kit.calendar.published import Jurisdiction
 from services.kit.calendar.terms import Terms
 from services.kit.errors import StartupError
+from services.kit.yaml import YAMLError, load_yaml
 
 Name = Annotated[str, Field(pattern="^[a-z][a-z_.]{0,39}$")]
 
@@ -50,9 +50,9 @@ def read_limits(folder: Path) -> Limits:
     by_prefix: dict[str, Mapping[str, Terms]] = {}
     for path in sorted(folder.glob("*.yaml")):
         try:
-            content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+            content: Any = load_yaml(path.read_text(encoding="utf-8"))
             policy = _Policy.model_validate(content)
-        except (ValidationError, yaml.YAMLError) as error:
+        except (ValidationError, YAMLError) as error:
             raise StartupError(f"The limits {path.name} can't be used: {error}") from error
         for prefix in policy.jurisdictions:
             if prefix in by_prefix:

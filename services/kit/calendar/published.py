@@ -7,12 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.kit.calendar.days import ONE_DAY, Calendar, Day, Why
 from services.kit.errors import StartupError
 from services.kit.text import Text
+from services.kit.yaml import YAMLError, load_yaml
 
 FOLDER = Path(__file__).parent / "calendars"
 _DAYS = "^[0-9]{2}-[0-9]{2}([.][.][0-9]{2}-[0-9]{2})?$"
@@ -80,9 +80,9 @@ def published(folder: Path = FOLDER) -> Calendars:
     by_prefix: dict[str, Calendar] = {}
     for path in sorted(folder.glob("*.yaml")):
         try:
-            read = _Calendar.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            read = _Calendar.model_validate(load_yaml(path.read_text(encoding="utf-8")))
             calendar = read.built()
-        except (ValidationError, ValueError, KeyError, yaml.YAMLError) as error:
+        except (ValidationError, ValueError, KeyError, YAMLError) as error:
             raise StartupError(f"The calendar {path.name} can't be used: {error}") from error
         for prefix in read.jurisdictions:
             if prefix in by_prefix:

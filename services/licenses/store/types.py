@@ -4,10 +4,10 @@
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from services.kit.errors import StartupError
+from services.kit.yaml import YAMLError, load_yaml
 from services.licenses.domain.catalogue import AttributeKind, AttributeType, Catalogue, LicenseType
 
 _RESERVED = {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "vct", "cnf", "status", "license_id", "identifier"}
@@ -96,8 +96,8 @@ def read_catalogue(folder: Path) -> Catalogue:
 
 def _read(path: Path) -> LicenseType:
     try:
-        return _Type.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).built()
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        return _Type.model_validate(load_yaml(path.read_text(encoding="utf-8"))).built()
+    except (OSError, YAMLError, UnicodeDecodeError) as error:
         raise TypeFileInvalid(f"{path} can't be read.") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

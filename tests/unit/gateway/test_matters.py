@@ -2,21 +2,15 @@
 """Every matter that ships, through the pure core to each of its ends, with the answers of the sandbox's own registers."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from sandbox.office import FOLDER as OFFICES
 from sandbox.office import offices
-from sandbox.scripts import FOLDER as SCRIPTS
 from sandbox.scripts import Script, ScriptCase, Told, scripts
 from services.gateway.domain.case import CaseState, CaseStatus, StepState
 from services.gateway.domain.definition import DecideStep, OnFailure, OwnedStep, TaskStep
 from services.gateway.domain.plan import Plan
 from services.gateway.domain.reasons import DESELECTED
-from tests.support.gateway_matters import BIRTH
 from tests.support.matter_runs import AWAY, Run, matters
 
 TRIED_ELSEWHERE = {"birth"}
@@ -41,24 +35,6 @@ def reached(state: CaseState, step_id: str) -> bool:
 
 def not_done(state: CaseState) -> set[str]:
     return {step_id for step_id, one in state.steps.items() if one.state in {StepState.SKIPPED, StepState.FAILED}}
-
-
-class OnceOnly(yaml.SafeLoader):
-    """YAML takes the last of two equal keys without a word, and a merge can bring two."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        assert len(keys) == len(set(keys)), f"a key stands twice, {node.start_mark}"
-        return super().construct_mapping(node, deep)
-
-
-@pytest.mark.parametrize(
-    "path",
-    sorted([*BIRTH.parent.glob("*.yaml"), *SCRIPTS.glob("*.yaml"), *OFFICES.glob("*.yaml")]),
-    ids=lambda path: path.name,
-)
-def test_no_key_of_a_file_stands_twice(path: Path) -> None:
-    assert yaml.load(path.read_text(encoding="utf-8"), OnceOnly)
 
 
 def test_every_matter_has_a_script() -> None:
