@@ -4,9 +4,9 @@
 from pathlib import Path
 
 import pytest
-from tests.support.system import ROOT
 
 from services.kit.yaml import YAMLError, load_yaml
+from tests.support.system import ROOT
 
 
 @pytest.mark.parametrize(
