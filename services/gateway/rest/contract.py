@@ -73,9 +73,13 @@ class JsonRoute(APIRoute):
         known = _queries(self.dependant)
 
         async def checked(request: Request) -> Response:
-            names = [name for name, _ in request.query_params.multi_items()]
+            given = request.query_params.multi_items()
+            names = [name for name, _ in given]
             if not known.issuperset(names) or len(set(names)) < len(names):
                 raise _parameters_invalid(names, known)
+            if wrong := [name for name, value in given if "\0" in value]:  # No database takes it in a text.
+                violations = [Violation(name, "May not hold the character NUL.") for name in wrong]
+                raise RequestInvalid("The request breaks the contract.", violations=violations)
             media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if takes_body and media_type != "application/json":
                 raise HTTPException(415, headers={"accept-post": "application/json"})

@@ -143,7 +143,7 @@ class InboxReads(Store[Any]):
     ) -> Sequence[ListedTask]:
         """By due date. Inputs stay sealed: a list shows nobody's data."""
         asked = select(tasks, cases.c.receipt).join(cases, cases.c.case_id == tasks.c.case_id)
-        asked = asked.where(_seen(scope), _wanted(scope, narrow))
+        asked = asked.where(seen(scope), _wanted(scope, narrow))
         if after is not None:
             asked = asked.where(tuple_(tasks.c.due, tasks.c.task_id) > tuple_(*after))
         asked = asked.order_by(tasks.c.due, tasks.c.task_id).limit(limit)
@@ -172,7 +172,7 @@ class InboxReads(Store[Any]):
                 _how_many(tasks.c.clerk.in_(scope.own)).label("mine"),
                 _how_many(tasks.c.due < now).label("overdue"),
             )
-            .where(_seen(scope), tasks.c.state.in_(LIVE))
+            .where(seen(scope), tasks.c.state.in_(LIVE))
             .group_by(tasks.c.queue)
             .order_by(tasks.c.queue)
         )
@@ -242,19 +242,19 @@ def _first(row: ClockRow) -> datetime:
     return min((each for each in (row.promised, row.due) if each is not None), default=NEVER)
 
 
-def _seen(scope: Scope) -> ColumnElement[bool]:
-    """Tasks in queues of this department that are within somebody's competence, or in their hands."""
+def seen(scope: Scope, of: Any = tasks) -> ColumnElement[bool]:
+    """Tasks (or `of`, an alias of them) in queues of this department within somebody's competence, or in their hands."""
     competent = [
-        and_(tasks.c.queue == queue, or_(*(_within(prefix) for prefix in sorted(prefixes))))
+        and_(of.c.queue == queue, or_(*(_within(of, prefix) for prefix in sorted(prefixes))))
         for queue, prefixes in sorted(scope.queues.items())
     ]
-    within = or_(*competent, tasks.c.clerk.in_(scope.own), tasks.c.expert.in_(scope.own))
-    return and_(tasks.c.agency == scope.agency, tasks.c.queue != TO_PROGRAM, within)
+    within = or_(*competent, of.c.clerk.in_(scope.own), of.c.expert.in_(scope.own))
+    return and_(of.c.agency == scope.agency, of.c.queue != TO_PROGRAM, within)
 
 
-def _within(prefix: str) -> ColumnElement[bool]:
+def _within(of: Any, prefix: str) -> ColumnElement[bool]:
     """LIKE, whose share of the rows a planner can estimate."""
-    return tasks.c.region.startswith(prefix, autoescape=True) if prefix else true()
+    return of.c.region.startswith(prefix, autoescape=True) if prefix else true()
 
 
 def _wanted(scope: Scope, narrow: TaskFilter) -> ColumnElement[bool]:

@@ -15,6 +15,7 @@ from services.gateway.store.activations import ActivationReads
 from services.gateway.store.clocks import counted_before
 from services.gateway.store.contacts import ContactReads
 from services.gateway.store.files import Files
+from services.gateway.store.finding import FindingReads
 from services.gateway.store.inbox import InboxReads
 from services.gateway.store.leases import to_take
 from services.gateway.store.notices import NoticeReads
@@ -45,7 +46,14 @@ _EVENTS_AFTER = (
 
 
 class SqlGatewayStore(
-    ActivationReads, ContactReads, InboxReads, NoticeReads, StatisticReads, WebhookReads, Store[SqlGatewayTx]
+    ActivationReads,
+    ContactReads,
+    FindingReads,
+    InboxReads,
+    NoticeReads,
+    StatisticReads,
+    WebhookReads,
+    Store[SqlGatewayTx],
 ):
     """SQLite or PostgreSQL."""
 

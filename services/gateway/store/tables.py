@@ -38,11 +38,12 @@ cases = Table(
     Column("submitted", UtcDateTime),
     Column("ended", UtcDateTime),
     Index("case_file_by_applicant", "applicant_id", "created", "case_id"),
-    Index("case_file_by_status", "status", "created"),
+    Index("case_file_by_status", "status", "submitted", "case_id"),
     Index("case_file_going_on", "matter", "created", "case_id", sqlite_where=_GOING_ON, postgresql_where=_GOING_ON),
     Index("case_file_open", "applicant_id", "matter", sqlite_where=_OPEN, postgresql_where=_OPEN),
     Index("case_file_draft", "applicant_id", "matter", sqlite_where=_DRAFT, postgresql_where=_DRAFT),
     Index("case_file_by_submission", "applicant_id", "submitted", sqlite_where=_SUBMITTED, postgresql_where=_SUBMITTED),
+    Index("case_file_submitted", "submitted", "case_id", sqlite_where=_SUBMITTED, postgresql_where=_SUBMITTED),
 )
 
 events = Table(
@@ -104,6 +105,7 @@ tasks = Table(
     Index("task_finished", "agency", "queue", "finished", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
     Index("task_by_holder", "holder", "state"),
     Index("task_by_step", "case_id", "step_id"),
+    Index("task_of_agency", "agency", "created", "task_id"),
 )
 
 task_logs = Table(

@@ -6,14 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event
-
 from services.gateway.service.inbox.ports import Scope, TaskFilter, Whose
 from services.gateway.service.ports import TaskState
 from services.gateway.store.tables import tasks
 from services.kit.ids import new_id
 from tests.support.gateway_inbox import ALICE, Desk, desk
 from tests.support.gateway_matters import NOW, POLICE
+from tests.support.plans import plans
 
 MANY = 20_000
 SCOPE = Scope(POLICE, {"complaints": frozenset({"9901"})}, frozenset({ALICE}))
@@ -41,28 +40,6 @@ async def fill(office: Desk) -> None:
             await tx.connection.exec_driver_sql("ANALYZE task")
 
 
-async def plans(office: Desk, read: Callable[[], Awaitable[Any]]) -> str:
-    """How the database goes about the statements of a read."""
-    said: list[tuple[str, Any]] = []
-    async with office.store.reading() as connection:
-        engine = connection.sync_connection.engine  # type: ignore[union-attr]
-
-    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
-        said.append((statement, parameters))
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        await read()
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    explain = "EXPLAIN " if office.store.dialect == "postgresql" else "EXPLAIN QUERY PLAN "
-    found: list[Any] = []
-    async with office.store.reading() as connection:
-        for statement, parameters in said:
-            found += (await connection.exec_driver_sql(explain + statement, parameters)).all()
-    return str(found)
-
-
 async def test_lists_counts_and_medians_go_by_an_index(database: str, tmp_path: Path) -> None:
     async with desk(database, tmp_path) as office:
         await fill(office)
@@ -76,7 +53,7 @@ async def test_lists_counts_and_medians_go_by_an_index(database: str, tmp_path: 
             lambda: store.handling_of(POLICE, "complaints", 200),
         ]
         for read in reads:
-            plan = await plans(office, read)
+            plan = str(await plans(store, read))
             assert "task_" in plan, plan
             assert "SCAN task" not in plan.replace("SCAN task USING", ""), plan
             assert "Seq Scan on task" not in plan, plan

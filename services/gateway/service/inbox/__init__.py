@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The inbox behind the workbench: departments without a system do their tasks by clerks."""
 
+from typing import cast
+
 from services.gateway.service.engine import Engine
 from services.gateway.service.inbox.acting import Act
 from services.gateway.service.inbox.dealing import InboxDealing
+from services.gateway.service.inbox.finding import CaseFilter, CaseFinding, FindingStore, FoundCase
 from services.gateway.service.inbox.office import Office, clerk
 from services.gateway.service.inbox.people import InboxPeople
 from services.gateway.service.inbox.ports import InboxStore, LogEntry, LogKind, TaskFilter, Whose
@@ -26,7 +29,9 @@ __all__ = [
     "Act",
     "BulkOutcome",
     "CaseFact",
+    "CaseFilter",
     "ClerkView",
+    "FoundCase",
     "Inbox",
     "LogEntry",
     "LogKind",
@@ -50,3 +55,4 @@ class Inbox:
         self.reading = InboxReading(office)
         self.acting = InboxDealing(office)
         self.people = InboxPeople(office)
+        self.finding = CaseFinding(office, cast(FindingStore, store))
