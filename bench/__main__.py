@@ -21,6 +21,8 @@ NAMES = (
     "dbos_same_steps",
     "birth_case",
     "seven_step_case",
+    "complaint_life",
+    "burst",
 )
 
 
