@@ -24,8 +24,10 @@ from tongban.identity.v1.identity_events_pb2 import AgencyChanged
 from tongban.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 
 from services.gateway.clients import (
+    ClamScanner,
     ConsentsClient,
     CorrectionsClient,
+    EicarScanner,
     ExchangeClient,
     IdentityClient,
     LedgerClient,
@@ -55,7 +57,8 @@ from services.gateway.service.dealing import DealingDesk
 from services.gateway.service.drafts import Drafts
 from services.gateway.service.engine import Engine
 from services.gateway.service.inbox import Inbox
-from services.gateway.service.life import Life
+from services.gateway.service.life import Life, MaterialDesk
+from services.gateway.service.materials import Scanner
 from services.gateway.service.notices import NoticeDesk, PostDesk, SandboxSender, Sender
 from services.gateway.service.operating import OperatorDesk
 from services.gateway.service.outside import OutsideDesk
@@ -93,21 +96,21 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
         bell = Bell()
         engine = Engine(store, workflows, bell, runtime.telemetry, clock=runtime.clock, tries_max=settings.tries_max)
         prefiller = Prefiller(identity, exchange, workflows)
+        licenses = LicensesClient(runtime.peer("licenses"), workflows)
+        bounds = Bounds(
+            drafts=settings.drafts_max,
+            draft_days=settings.draft_days,
+            open_cases=settings.open_cases_max,
+            submissions_per_day=settings.submissions_per_day,
+            draft_bytes=settings.draft_bytes_max,
+        )
+        materials = MaterialDesk(engine, licenses, bounds, _scanner(settings))
         service = GatewayService(
             engine,
-            Drafts(
-                engine,
-                prefiller,
-                Bounds(
-                    drafts=settings.drafts_max,
-                    draft_days=settings.draft_days,
-                    open_cases=settings.open_cases_max,
-                    submissions_per_day=settings.submissions_per_day,
-                ),
-            ),
+            Drafts(engine, prefiller, bounds, materials),
             Sources(
                 identity,
-                LicensesClient(runtime.peer("licenses"), workflows),
+                licenses,
                 LedgerClient(
                     {log: runtime.peer(log) for log in LOGS},
                     workflows,
@@ -182,7 +185,7 @@ async def running(settings: Settings, runtime: Runtime) -> AsyncIterator[App]:
                 voices=voices,
                 open_data=OpenDataClient(runtime.peer("exchange")),
                 inbox=Inbox(engine, store),
-                life=Life(engine, prefiller),
+                life=Life(engine, prefiller, materials),
                 telemetry=runtime.telemetry,
                 ready=runtime.readiness.problems,
                 limits=Limits(
@@ -219,6 +222,13 @@ def _senders(settings: Settings, store: SqlGatewayStore, engine: Engine) -> dict
         )
         senders[Channel.MAIL] = MailSender(server, clock=engine.clock)
     return senders
+
+
+def _scanner(settings: Settings) -> Scanner | None:
+    """ClamAV where there is one; in a sandbox a part that knows a test string; else none, and no file is taken."""
+    if settings.scanner:
+        return ClamScanner(settings.scanner)
+    return EicarScanner() if settings.sandbox else None
 
 
 def _checks(settings: Settings, runtime: Runtime, identity: IdentityClient) -> dict[str, Callable[[], Awaitable[None]]]:

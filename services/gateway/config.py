@@ -62,6 +62,15 @@ class Settings(Common, frozen=True):
     mail_starttls: bool = Field(
         default=True, description="Mail goes only over TLS; false only for a server on this machine."
     )
+    scanner: str = Field(
+        default="",
+        max_length=300,
+        pattern=r"^(|/[\x21-\x7e]+|[\x21-\x7e]+:[0-9]{1,5})$",
+        description="ClamAV daemon: host:port or path of its socket; empty: no uploads, or in a sandbox a test string alone.",
+    )
+    draft_bytes_max: int = Field(
+        default=200_000_000, ge=1_000_000, description="Bytes of files in all drafts of one resident."
+    )
     lease_seconds: float = Field(default=30, gt=0, le=3600, description="How long a department holds a task.")
     poll_seconds: float = Field(
         default=1, gt=0, le=60, description="Slowest look for due timers, tasks and news of other processes."

@@ -35,6 +35,7 @@ class Kept:
     timers: dict[tuple[str, str, str], Timer] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
     clocks: dict[tuple[str, str], ClockRow] = field(default_factory=dict)
+    contents: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     facts: list[object] = field(default_factory=list)
 
@@ -130,6 +131,9 @@ class MemoryGatewayStore:
     async def remembered(self, caller: str, key: str) -> Remembered | None:
         return self.kept.keys.get((caller, key))
 
+    async def content_of(self, material_id: str) -> bytes | None:
+        return self.kept.contents.get(material_id, ("", None))[1]
+
     async def has_tasks(self, agency: str, operations: Sequence[str], now: datetime) -> bool:
         return bool(_to_take(self.kept, agency, operations, now))
 
@@ -182,6 +186,7 @@ class MemoryGatewayTx:
     async def delete_draft(self, file: CaseFile) -> None:
         del self._kept.files[file.case_id], self._kept.histories[file.case_id]
         self._clear_timers(file.case_id, "")
+        self._kept.contents = {key: one for key, one in self._kept.contents.items() if one[0] != file.case_id}
 
     async def append(self, before: CaseFile, after: CaseFile, events: Sequence[Event]) -> None:
         history = self._kept.histories[before.case_id]
@@ -224,6 +229,17 @@ class MemoryGatewayTx:
 
     async def put_timer(self, timer: Timer) -> None:
         self._kept.timers[timer.case_id, timer.step_id, timer.kind.value] = timer
+
+    async def keep_content(self, material_id: str, case_id: str, applicant_id: str, content: bytes) -> int:
+        self._kept.contents[material_id] = (case_id, content)
+        files = self._kept.files
+        drafts = [one for one in files.values() if one.state.applicant_id == applicant_id and not one.state.submitted]
+        own = {one.case_id for one in drafts}
+        return sum(len(kept) for case, kept in self._kept.contents.values() if case in own)
+
+    async def drop_contents(self, material_ids: Sequence[str]) -> None:
+        for material_id in material_ids:
+            self._kept.contents.pop(material_id, None)
 
     async def put_clocks(self, rows: Sequence[ClockRow]) -> None:
         self._kept.clocks |= {(row.case_id, row.clock): row for row in rows}

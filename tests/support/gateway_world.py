@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar, cast
 
+from services.gateway.clients.scanners import EicarScanner
 from services.gateway.domain.bounds import Bounds
 from services.gateway.domain.expressions import Scalar
 from services.gateway.service import GatewayService
@@ -15,7 +16,7 @@ from services.gateway.service.dealing import DealingDesk
 from services.gateway.service.drafts import Drafts
 from services.gateway.service.engine import Engine
 from services.gateway.service.inbox.ports import InboxStore
-from services.gateway.service.life import Life
+from services.gateway.service.life import Life, MaterialDesk
 from services.gateway.service.operating import OperatorDesk
 from services.gateway.service.outside import OutsideDesk
 from services.gateway.service.ports import GatewayStore, OwnPerson, Question, SourceAnswer
@@ -108,14 +109,19 @@ class StubExchange:
         return SourceAnswer("", self.answers[answer_id], self.disputed)
 
 
-class NoLicenses:
-    """None."""
+@dataclass
+class StubLicenses:
+    """Those that stand in `known`."""
+
+    known: dict[str, LicenseView] = field(default_factory=dict)
 
     async def own(self, page_size: int, page_token: str) -> Page[LicenseView]:  # noqa: ARG002 - the port's words
         return Page(())
 
-    async def read(self, license_id: str) -> LicenseView:  # noqa: ARG002 - the port's words
-        raise NotFound("There is no such license.")
+    async def read(self, license_id: str) -> LicenseView:
+        if license_id not in self.known:
+            raise NotFound("There is no such license.")
+        return self.known[license_id]
 
 
 class NoCorrections:
@@ -162,6 +168,7 @@ class World:
     clock: Callable[[], datetime]
     identity: StubIdentity = field(default_factory=StubIdentity)
     exchange: StubExchange = field(default_factory=StubExchange)
+    licenses: StubLicenses = field(default_factory=StubLicenses)
     lease_seconds: float = 30
     poll_seconds: float = 0.05
     bounds: Bounds = BOUNDS
@@ -171,10 +178,12 @@ class World:
         self.bell = Bell()
         self.engine = Engine(self.store, self.workflows, self.bell, self.telemetry, clock=self.clock)
         prefiller = Prefiller(self.identity, self.exchange, self.workflows)
-        drafts = Drafts(self.engine, prefiller, self.bounds)
-        sources = Sources(self.identity, NoLicenses(), NoLedgers(), NoCorrections(), ConsentsFake())
+        self.scanner = EicarScanner()
+        materials = MaterialDesk(self.engine, self.licenses, self.bounds, self.scanner)
+        drafts = Drafts(self.engine, prefiller, self.bounds, materials)
+        sources = Sources(self.identity, self.licenses, NoLedgers(), NoCorrections(), ConsentsFake())
         self.service = GatewayService(self.engine, drafts, sources, poll_seconds=self.poll_seconds, sandbox=True)
-        self.life = Life(self.engine, prefiller)
+        self.life = Life(self.engine, prefiller, materials)
         self.steps = StepDesk(self.engine, self.exchange)
         self.outside = OutsideDesk(self.engine)
         self.operators = OperatorDesk(self.engine)

@@ -10,10 +10,13 @@ from services.gateway.clients.licenses import LicensesClient
 from services.gateway.clients.mail import MailSender, MailServer
 from services.gateway.clients.names import NamesClient
 from services.gateway.clients.opendata import OpenDataClient
+from services.gateway.clients.scanners import ClamScanner, EicarScanner
 
 __all__ = [
+    "ClamScanner",
     "ConsentsClient",
     "CorrectionsClient",
+    "EicarScanner",
     "ExchangeClient",
     "IdentityClient",
     "LedgerClient",

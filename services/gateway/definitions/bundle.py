@@ -53,7 +53,7 @@ class Bundle:
 
 
 def bundle(head: Mapping[str, Any], items: Sequence[Matter], rules: ClockRules) -> Bundle:
-    """Join them. `head` is the matter without form and steps.
+    """Join them. `head` is the matter without form, materials and steps.
 
     Raises:
         BundleInvalid: one meaning has two types, or the joined matter is no matter.
@@ -64,7 +64,9 @@ def bundle(head: Mapping[str, Any], items: Sequence[Matter], rules: ClockRules) 
         raise BundleInvalid("A bundle has two matters or more, each once.")
     joined = _Joined(items)
     try:
-        matter = Matter.model_validate({**head, "form": joined.form(), "steps": joined.steps()})
+        matter = Matter.model_validate(
+            {**head, "form": joined.form(), "steps": joined.steps(), "materials": joined.materials()}
+        )
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         raise BundleInvalid(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
@@ -110,6 +112,21 @@ class _Joined:
                 more = [self._needs[item.code, name] for name in sorted(read) if (item.code, name) in self._needs]
                 needs = dict.fromkeys([*(ids[one] for one in step.needs), *more])
                 values |= {"id": ids[step.id], "needs": list(needs), "after": [ids[one] for one in step.after]}
+                made.append(values)
+        return made
+
+    def materials(self) -> list[dict[str, Any]]:
+        """Every item's materials under new ids, and for its own steps."""
+        made = []
+        for item in self._items:
+            ids = {step.id: f"{item.code}_{step.id}" for step in item.steps}
+            for one in item.materials:
+                values = one.model_dump(mode="json", exclude_defaults=True)
+                values |= {"id": f"{item.code}_{one.id}", "seen_by": [ids[name] for name in one.seen_by]}
+                if one.fact is not None:
+                    values["fact"] = ids[one.fact]
+                if one.when is not None:
+                    values["when"] = self._renamed(one.when, item, ids)
                 made.append(values)
         return made
 

@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.gateway.domain.refusals import TooManyCases, TooManyDrafts, TooManySubmissions
+from services.gateway.domain.refusals import TooManyCases, TooManyDrafts, TooManyMaterials, TooManySubmissions
 from services.gateway.domain.values import china_dawn
 
 _AN_HOUR = timedelta(hours=1)
@@ -35,6 +35,16 @@ class Bounds:
     """Of one matter."""
     submissions_per_day: int
     """Of all matters; the day is China's."""
+    draft_bytes: int = 200_000_000
+    """Of files in all drafts."""
+
+    def must_hold_bytes(self, held: int) -> None:
+        """Raises TooManyMaterials where the files in one's drafts have more bytes than they may."""
+        if held > self.draft_bytes:
+            raise TooManyMaterials(
+                f"The files in a resident's drafts have {self.draft_bytes} bytes at most.",
+                remedy="Submit or delete a draft, or take files back.",
+            )
 
     def must_hold_drafts(self, drafts: int) -> None:
         """Raises TooManyDrafts where these are more than one may have."""

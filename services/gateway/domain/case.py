@@ -31,6 +31,8 @@ from services.gateway.domain.history import (
     ExpertAsked,
     ExtensionDecided,
     ExtensionRequested,
+    MaterialAdded,
+    MaterialRemoved,
     Outcome,
     Parent,
     Prefilled,
@@ -112,6 +114,8 @@ class CaseState:
     """Only steps that something has happened to, and what undoes them."""
     signals: Mapping[str, Signal] = field(default_factory=dict, repr=False)
     dealings: Dealings = field(default_factory=Dealings)
+    materials: Mapping[str, MaterialAdded] = field(default_factory=dict)
+    """What was handed in and not taken back, by its id."""
     retries: int = 0
     """Of all steps, ever."""
     ending: Ending | None = None
@@ -224,6 +228,11 @@ def _after(state: CaseState, event: Event) -> CaseState:  # noqa: C901, PLR0911,
             return replace(state, answers={**state.answers, **event.answers}, dealings=corrected)
         case CorrectionRequested() | ExtensionRequested() | ExtensionDecided() | ExpertAsked() | ExpertAnswered():
             return replace(state, dealings=dealings.after(state.dealings, event))
+        case MaterialAdded():
+            return replace(state, materials={**state.materials, event.material_id: event})
+        case MaterialRemoved():
+            left = {key: one for key, one in state.materials.items() if key != event.material_id}
+            return replace(state, materials=left)
         case ValueCorrected():
             return state  # People look at it; nothing follows by itself.
         case _:

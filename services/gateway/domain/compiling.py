@@ -8,6 +8,7 @@ from services.gateway.domain.definition import (
     DecideStep,
     FetchStep,
     LicenseStep,
+    Material,
     Matter,
     OnFailure,
     PayStep,
@@ -43,6 +44,14 @@ class CompiledStep:
     """Of a sub-case: over that other case."""
     undoes: str = ""
     """The step that this one undoes; empty for steps of the definition."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledMaterial:
+    """A material with its condition."""
+
+    material: Material
+    when: Expression | None = None
 
 
 def outputs_of(step: Step) -> frozenset[str]:  # noqa: PLR0911 - one arm for each kind
@@ -86,6 +95,20 @@ class Compiler:
         if isinstance(step, SubCaseStep):
             output = self._mapping(f"steps.{step.id}.output", step.output, None)
         return CompiledStep(step, when, self._inputs(step, before), self._rules(step, before), output)
+
+    def material(self, material: Material) -> CompiledMaterial:
+        """What is to be handed in; the steps that it names must be there, and its condition reads answers alone."""
+        place = f"materials.{material.id}"
+        by_id = {step.id: step for step in self._matter.steps}
+        self._problems += [
+            Problem(ProblemCode.STEP_UNKNOWN, f"{place}.seen_by", f"There is no task {name}.")
+            for name in material.seen_by
+            if not isinstance(by_id.get(name), TaskStep)
+        ]
+        if material.fact is not None and not isinstance(by_id.get(material.fact), FetchStep):
+            self._problems.append(Problem(ProblemCode.STEP_UNKNOWN, f"{place}.fact", "No step fetches it."))
+        when = self._expression(f"{place}.when", material.when, frozenset()) if material.when else None
+        return CompiledMaterial(material, when)
 
     def undo(self, step: UndoableStep) -> CompiledStep:
         """What undoes a step: asked like a step, but never refusing anything. It may read what the step itself gave."""

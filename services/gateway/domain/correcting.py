@@ -10,6 +10,7 @@ from services.gateway.domain.case import CaseState, fold
 from services.gateway.domain.expressions import ExpressionFailed
 from services.gateway.domain.form import check_answers
 from services.gateway.domain.history import CaseOutcome, CorrectionMade, Event
+from services.gateway.domain.materials import uncorrected
 from services.gateway.domain.plan import Plan
 from services.gateway.domain.reasons import CORRECTION_NOT_MADE
 from services.gateway.domain.refusals import AnswersInvalid, AnswersMissing, CasePastPivot, CorrectionNotAsked
@@ -29,12 +30,15 @@ def correct(plan: Plan, case_id: str, state: CaseState, answers: Mapping[str, st
     if not asked:
         raise CorrectionNotAsked(_why(state), metadata={"status": state.status.value})
     names = [item.name for items in asked.values() for item in items]
-    if other := sorted(answers.keys() - set(names)):
+    fields = [name for name in names if name not in plan.materials]
+    if other := sorted(answers.keys() - set(fields)):
         violations = [Violation(f"answers.{name}", "Was not asked to be corrected.") for name in other]
         raise AnswersInvalid("Only what was asked for can be corrected.", violations=violations)
     check_answers(plan.matter, answers, ())
-    if missing := [name for name in dict.fromkeys(names) if not answers.get(name)]:
-        violations = [Violation(f"answers.{name}", "Is to be corrected.") for name in missing]
+    missing = [f"answers.{name}" for name in dict.fromkeys(fields) if not answers.get(name)]
+    missing += [f"materials.{name}" for name in dict.fromkeys(uncorrected(state, names, plan))]
+    if missing:
+        violations = [Violation(name, "Is to be corrected.") for name in missing]
         raise AnswersMissing("Everything that was asked for is corrected at once.", violations=violations)
     made = CorrectionMade(now, tuple(asked), dict(answers))
     _must_be_usable(plan, case_id, fold([made], state), made)

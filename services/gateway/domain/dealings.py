@@ -147,10 +147,10 @@ def ask_correction(
             "Everything that is to be corrected is asked for at once; this was done.",
             remedy="What was corrected may be asked for again; anything else is decided as it stands.",
         )
-    known = {one.name for one in plan.matter.form if not one.read_only}
+    known = {one.name for one in plan.matter.form if not one.read_only} | plan.materials.keys()
     names = [item.name for item in items]
     violations = [
-        Violation(f"items.{at}.name", "The form does not ask for it." if name not in known else "Is named twice.")
+        Violation(f"items.{at}.name", "The matter does not ask for it." if name not in known else "Is named twice.")
         for at, name in enumerate(names)
         if name not in known or name in names[:at]
     ]

@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from services.gateway.domain.eligibility import EligibilityRule
 from services.gateway.domain.limits import CaseClock, CaseLimit
+from services.gateway.domain.material import MATERIALS_MAX, Material
 from services.gateway.domain.parts import (
     FIELDS_MAX,
     STEPS_MAX,
@@ -73,6 +74,7 @@ __all__ = [
     "Length",
     "LicenseStep",
     "Mapped",
+    "Material",
     "Matter",
     "Meaning",
     "Name",
@@ -191,6 +193,8 @@ class Matter(Part):
     limits: dict[CaseClock, CaseLimit] = Field(default={})
     form: tuple[FormField, ...] = Field(default=(), max_length=FIELDS_MAX)
     steps: tuple[Annotated[Step, Field(discriminator="kind")], ...] = Field(min_length=1, max_length=STEPS_MAX)
+    materials: tuple[Material, ...] = Field(default=(), max_length=MATERIALS_MAX)
+    """What is to be handed in beside the form."""
     several_drafts: bool = False
     """Whether a person may have more than one draft of it at a time, e.g. for twins."""
     precheck: tuple[FormField, ...] = Field(default=(), max_length=20)

@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from services.gateway.domain.compiling import CompiledStep, Compiler, outputs_of
+from services.gateway.domain.compiling import CompiledMaterial, CompiledStep, Compiler, outputs_of
 from services.gateway.domain.definition import Matter, Step, UndoableStep, WaitStep, undo_id
 from services.gateway.domain.eligibility import CompiledRule, compile_rules
 from services.gateway.domain.problems import DefinitionInvalid, Problem, ProblemCode
@@ -26,6 +26,8 @@ class Plan:
     signals: Mapping[str, str] = field(default_factory=dict)
     """Name of a signal to the step that waits for it."""
     eligibility: tuple[CompiledRule, ...] = ()
+    materials: Mapping[str, CompiledMaterial] = field(default_factory=dict)
+    """By id, in the order of the definition."""
 
     def compiled(self, step_id: str) -> CompiledStep | None:
         """A step, or what undoes one; None where there is none of this id."""
@@ -52,6 +54,7 @@ def compile_plan(matter: Matter) -> Plan:
         if isinstance(step, UndoableStep) and step.undo is not None
     }
     eligibility = compile_rules([one.name for one in matter.precheck], matter.eligibility, problems)
+    materials = {one.id: compiler.material(one) for one in matter.materials}
     if not problems:
         problems += [
             Problem(ProblemCode.STEP_UNREACHABLE, f"steps.{step.id}", "Its condition is never true.")
@@ -61,7 +64,7 @@ def compile_plan(matter: Matter) -> Plan:
     if problems:
         raise DefinitionInvalid(matter.code, problems)
     signals = {step.signal: step.id for step in matter.steps if isinstance(step, WaitStep) and step.signal}
-    return Plan(matter, matter.digest, steps, undos, signals, eligibility)
+    return Plan(matter, matter.digest, steps, undos, signals, eligibility, materials)
 
 
 def _never(step: CompiledStep) -> bool:

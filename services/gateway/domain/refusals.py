@@ -294,3 +294,55 @@ class SandboxOff(Refusal):
 
 class TooManyAccesses(RequestInvalid):
     """More accesses than can be counted at once: ask for a shorter time."""
+
+
+class MaterialNotFound(Refusal):
+    """The matter asks for no such material, or the case has no such thing."""
+
+    code = Code.NOT_FOUND
+
+
+class MaterialNotAsked(Refusal):
+    """The case is submitted, and nobody asked for this material again."""
+
+
+class MaterialsMissing(Refusal):
+    """Something that is needed was not handed in; `violations` name it."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class MaterialTooLarge(Refusal):
+    """The file is larger than the material may be."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class MediaTypeRefused(Refusal):
+    """The material is not taken as a file of this type."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class MaterialContentRefused(Refusal):
+    """The file is not what it is said to be, or holds what a document need not: scripts, other files, a password."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class MaterialInfected(Refusal):
+    """The scanner has found something in the file; it was not kept."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class MaterialLicenseInvalid(Refusal):
+    """The license does not stand for this material: of another type, not the applicant's, or not in force."""
+
+
+class TooManyMaterials(Refusal):
+    """There is as much of this material, in the case, or of the resident as there may be."""
+
+
+class UploadsNotOffered(Refusal):
+    """Nothing looks for viruses here, so that no file is taken."""

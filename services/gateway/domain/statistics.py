@@ -15,6 +15,7 @@ from services.gateway.domain.case import CaseState
 from services.gateway.domain.clock import Clock
 from services.gateway.domain.definition import OwnedStep
 from services.gateway.domain.history import PrefillState
+from services.gateway.domain.materials import figures, needs
 from services.gateway.domain.plan import Plan
 from services.gateway.domain.record import StepState
 from services.gateway.domain.values import china_date
@@ -25,6 +26,7 @@ SHOWN_MIN = 5
 """Fewer cases than this show their number alone: a time or a share of one of them would be that person's."""
 CASES, LATE, FIELDS, FILLED, VISITS = "cases", "late", "fields", "filled", "visits"
 STEPS = "steps"
+MATERIALS, SPARED = "materials", "materials_spared"
 _CLASS = "seconds:"
 _WORKED = frozenset({StepState.DONE, StepState.FAILED})
 
@@ -60,6 +62,8 @@ def figures_of(plan: Plan, state: CaseState) -> Mapping[Figure, int]:
     add(FIELDS, len(plan.matter.form))
     filled = [name for name, one in state.prefilled.items() if one.state is PrefillState.FILLED]
     add(FILLED, sum(not state.answers.get(name) for name in filled))
+    for name, value in figures(needs(plan, state)).items():
+        add(name, value)
     roles = set()
     for step_id, record in state.steps.items():
         step = plan.step(step_id)

@@ -13,6 +13,7 @@ def structure_problems(matter: Matter) -> Iterator[Problem]:
     for name, count in Counter(one.name for one in matter.form).items():
         if count > 1:
             yield Problem(ProblemCode.FIELD_DUPLICATE, f"form.{name}", "Two fields have this name.")
+    yield from _materials(matter)
     for step_id, count in Counter(step.id for step in matter.steps).items():
         if count > 1:
             yield Problem(ProblemCode.STEP_DUPLICATE, f"steps.{step_id}", "Two steps have this id.")
@@ -26,6 +27,13 @@ def structure_problems(matter: Matter) -> Iterator[Problem]:
                 yield Problem(ProblemCode.STEP_UNKNOWN, f"steps.{step.id}", f"There is no step {other}.")
     yield from _cycles(by_id)
     yield from _starved(by_id)
+
+
+def _materials(matter: Matter) -> Iterator[Problem]:
+    names = [*{one.name for one in matter.form}, *(one.id for one in matter.materials)]
+    for name, count in Counter(names).items():
+        if count > 1:
+            yield Problem(ProblemCode.FIELD_DUPLICATE, f"materials.{name}", "A field or another material is called so.")
 
 
 def ancestors(matter: Matter, step_id: str) -> frozenset[str]:

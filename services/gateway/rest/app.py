@@ -17,6 +17,7 @@ from services.gateway.rest import (
     finding,
     health,
     licenses,
+    materials,
     matters,
     notices,
     oauth,
@@ -107,17 +108,22 @@ def build_app(
         buckets=Buckets(limits),
         streams=Streams(limits.streams_max, limits.streams_per_caller_max),
         downloads=Streams(limits.downloads_max, limits.downloads_per_caller_max),
+        uploads=Streams(limits.uploads_max, limits.uploads_per_caller_max),
         sandbox=sandbox,
         clock=clock,
     )
     app.add_middleware(
-        BoundedBodies, bytes_max=limits.body_bytes_max, seconds_max=limits.body_seconds_max, larger=larger_bodies
+        BoundedBodies,
+        bytes_max=limits.body_bytes_max,
+        seconds_max=limits.body_seconds_max,
+        larger={**materials.LARGER_BODIES, **(larger_bodies or {})},
     )
     app.add_middleware(Watch, telemetry=telemetry, limits=limits, sample_ratio=sample_ratio)
     for room in (
         matters,
         cases,
         life_room,
+        materials,
         case_events,
         licenses,
         accesses,

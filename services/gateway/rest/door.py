@@ -54,6 +54,7 @@ class Door:
     buckets: Buckets
     streams: Streams
     downloads: Streams
+    uploads: Streams
     sandbox: bool
     clock: Clock
 

@@ -21,6 +21,7 @@ from services.gateway.rest.contract import (
     version_of,
 )
 from services.gateway.rest.door import TheDoor, resident
+from services.gateway.rest.materials import FILE, MaterialId, downloaded
 from services.gateway.rest.pages import next_link
 from services.gateway.rest.shapes.inbox import (
     Answer,
@@ -126,6 +127,18 @@ async def read_task(request: Request, door: TheDoor, task_id: TaskId) -> Respons
     detail = await door.inbox.reading.task(str(task_id))
     request.scope["tongban.case"] = detail.task.case_id
     return _json(Task.model_validate(detail), detail.task.version)
+
+
+@router.get(
+    "/api/v1/tasks/{task_id}/materials/{material_id}",
+    summary="Read a file that was handed in",
+    operation_id="read_file_of_task",
+    response_class=Response,
+    responses={200: {**answers("The bytes as they were sent."), "content": FILE}, **errors(401, 403, 404)},
+)
+async def read_file(door: TheDoor, task_id: TaskId, material_id: MaterialId) -> Response:
+    """Read a file that the applicant handed in for this task, as long as it is open. The applicant sees who read it."""
+    return downloaded(await door.inbox.reading.material(str(task_id), str(material_id)), str(material_id))
 
 
 @router.post(

@@ -31,6 +31,10 @@ class Limits:
     """The same, to one address (429)."""
     download_seconds: float = 900
     """How long a reader may take for a file."""
+    uploads_max: int = 12
+    """Files that are being handed in at the same time; each is in memory for so long (429)."""
+    uploads_per_caller_max: int = 2
+    """The same, of one caller (429)."""
     per_second: float = 100
     """Requests that one caller may make, filled up continuously (429)."""
     burst: int = 300

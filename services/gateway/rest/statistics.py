@@ -64,6 +64,8 @@ def _matter(figures: Figures) -> MatterFigures:
         fields=figures.fields,
         filled=figures.filled,
         not_asked=figures.not_asked,
+        materials=figures.materials,
+        materials_spared=figures.materials_spared,
         visits_saved=figures.visits_saved,
         departments=[
             DepartmentFigures(department=Agency.model_validate(each), steps=Share.model_validate(each.steps))

@@ -4,6 +4,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Protocol
 
 from services.gateway.domain.advance import submit
 from services.gateway.domain.bounds import Bounds
@@ -12,6 +13,7 @@ from services.gateway.domain.definition import canonical_json
 from services.gateway.domain.effects import WHOLE_CASE, Timer, TimerKind
 from services.gateway.domain.form import check_answers, check_complete
 from services.gateway.domain.history import AnswersChanged, CaseOpened, Event, Prefilled, PrefillRepeated, PrefillState
+from services.gateway.domain.materials import must_be_complete
 from services.gateway.domain.plan import Plan
 from services.gateway.domain.refusals import (
     CaseNotDraft,
@@ -49,11 +51,19 @@ class Opening:
         return first.fingerprint == self.existing
 
 
+class ShownLicenses(Protocol):
+    """Licenses that stand for materials."""
+
+    async def must_hold(self, file: CaseFile, plan: Plan) -> None:
+        """Raises MaterialLicenseInvalid where one is in force no more."""
+
+
 class Drafts:
     """From an empty form to a submitted case; acts for the calling resident."""
 
-    def __init__(self, engine: Engine, prefiller: Prefiller, bounds: Bounds) -> None:
+    def __init__(self, engine: Engine, prefiller: Prefiller, bounds: Bounds, shown: ShownLicenses) -> None:
         self._engine = engine
+        self._shown = shown
         self._prefiller = prefiller
         self._bounds = bounds
 
@@ -140,6 +150,7 @@ class Drafts:
     async def submit(self, command: SubmitCase) -> CaseFile:
         """Submit a draft. Sources that were away when it was opened are asked once more before."""
         repeated = await self._repeated(command.case_id)
+        await self._licenses_hold(command.case_id)
         request = {"submit": command.case_id}
 
         def events(plan: Plan, state: CaseState) -> tuple[Event, ...]:
@@ -151,6 +162,7 @@ class Drafts:
             after = _with_prefilled(state, prefilled)
             _sources_answered(plan, after)
             check_complete(plan.matter, after.effective_answers())
+            must_be_complete(plan, after)
             return (*first, *submit(plan, command.case_id, after, now))
 
         return await self._changed(
@@ -213,6 +225,11 @@ class Drafts:
         if file is None:
             raise CaseNotFound("The draft is deleted.", remedy="Use a new key.")
         return file
+
+    async def _licenses_hold(self, case_id: str) -> None:
+        file = await self._engine.store.case_file(case_id)
+        if file is not None and file.state.submitted is None:
+            await self._shown.must_hold(file, await self._engine.plan_of(file.state.definition))
 
     async def _repeated(self, case_id: str) -> tuple[Prefilled, ...]:
         """What sources that were away say now."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One change of an own case by its applicant, done once, and only on the version that was read."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.gateway.domain.definition import canonical_json
@@ -29,8 +29,9 @@ async def changed_by_owner(
     command: OnCase,
     request: Mapping[str, object],
     events: Callable[[Plan, CaseFile], Sequence[Event]],
+    beside: Callable[[Turn, CaseFile, Sequence[Event]], Awaitable[None]] | None = None,
 ) -> CaseFile:
-    """The case after the change.
+    """The case after the change; `beside` does in the same transaction what else these events need.
 
     Raises:
         CaseNotFound: there is none, or it is another resident's.
@@ -51,6 +52,10 @@ async def changed_by_owner(
             return file
         if command.version is not None and command.version != file.state.version:
             raise VersionConflict("The case has changed since it was read.", remedy="Read it again.")
-        return await turn.apply(file, plan, events(plan, file))
+        made = events(plan, file)
+        after = await turn.apply(file, plan, made)
+        if beside is not None:
+            await beside(turn, after, made)
+        return after
 
     return await engine.transact(work)

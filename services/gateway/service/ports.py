@@ -170,6 +170,12 @@ class GatewayTx(Protocol):
     async def put_timer(self, timer: Timer) -> None:
         """Set a timer."""
 
+    async def keep_content(self, material_id: str, case_id: str, applicant_id: str, content: bytes) -> int:
+        """Keep a file that was handed in; gives the bytes in all drafts of the applicant. Others who keep one wait."""
+
+    async def drop_contents(self, material_ids: Sequence[str]) -> None:
+        """Let go of files."""
+
     async def put_clocks(self, rows: Sequence[ClockRow]) -> None:
         """Write how clocks stand."""
 
@@ -235,6 +241,9 @@ class GatewayStore(Protocol):
 
     async def remembered(self, caller: str, key: str) -> Remembered | None:
         """What was done under an idempotency key."""
+
+    async def content_of(self, material_id: str) -> bytes | None:
+        """A file that was handed in; None where it was taken back."""
 
     async def has_tasks(self, agency: str, operations: Sequence[str], now: datetime) -> bool:
         """Whether there is a task to lease."""

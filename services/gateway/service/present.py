@@ -22,6 +22,8 @@ from services.gateway.domain.history import (
     ExpertAsked,
     ExtensionDecided,
     ExtensionRequested,
+    MaterialAdded,
+    MaterialRemoved,
     Outcome,
     OutputConfirmed,
     OutputProposed,
@@ -46,6 +48,7 @@ from services.gateway.domain.values import CHINA
 from services.gateway.domain.wording import clock_kind, clock_title, clock_words
 from services.gateway.service.clocks import clock_views
 from services.gateway.service.engine import trace_id_of
+from services.gateway.service.materials import materials_asked, materials_of
 from services.gateway.service.ports import CaseFile, CaseRow
 from services.gateway.service.views import (
     AgencyView,
@@ -94,6 +97,7 @@ def matter_view(plan: Plan, workflows: Workflows) -> MatterView:
         several_drafts=matter.several_drafts,
         precheck=tuple(_field_view(one) for one in matter.precheck),
         eligibility=tuple(rule.title for rule in matter.eligibility),
+        materials=materials_asked(plan),
     )
 
 
@@ -127,6 +131,7 @@ def case_view(file: CaseFile, plan: Plan, workflows: Workflows) -> CaseView:
         redress=_redress(plan.matter, state),
         clocks=clock_views(workflows.clocks, plan.matter, state),
         expected_end=expected_end(workflows.clocks, plan, state),
+        materials=materials_of(plan, state),
     )
 
 
@@ -265,6 +270,10 @@ def _words(event: Event) -> tuple[str, str, str]:  # noqa: C901, PLR0911, PLR091
             return "expert_asked", zh, en
         case ExpertAnswered():
             return "expert_answered", "专家已出具意见", "the expert has answered"
+        case MaterialAdded():
+            return "material_added", "已提交材料", "A material was handed in"
+        case MaterialRemoved():
+            return "material_removed", "已撤回材料", "A material was taken back"
         case ValueCorrected():
             return "value_corrected", "办件使用过的一项数据已被更正", "A value that was used has been corrected"
         case CaseEnded(outcome=CaseOutcome.COMPLETED):

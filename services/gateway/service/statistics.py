@@ -13,7 +13,9 @@ from services.gateway.domain.statistics import (
     FIELDS,
     FILLED,
     LATE,
+    MATERIALS,
     SHOWN_MIN,
+    SPARED,
     STEPS,
     VISITS,
     Figure,
@@ -88,6 +90,10 @@ class MatterFigures:
     """Of those, filled by departments and left so."""
     not_asked: float | None
     """The share of the two, 0 to 1."""
+    materials: int
+    """Needed by these cases, all together."""
+    materials_spared: int
+    """Of those, what nobody handed in: a license or a department's fact stood for it."""
     visits_saved: int
     """Departments that did their part without being visited, added up over the cases."""
     departments: tuple[DepartmentFigures, ...]
@@ -131,6 +137,8 @@ class StatisticDesk:
             fields=fields,
             filled=filled,
             not_asked=round(filled / fields, 3) if fields and own.get(CASES, 0) >= SHOWN_MIN else None,
+            materials=own.get(MATERIALS, 0),
+            materials_spared=own.get(SPARED, 0),
             visits_saved=own.get(VISITS, 0),
             departments=tuple(
                 self._department(role, sums[code, role]) for of, role in sorted(sums) if of == code and role

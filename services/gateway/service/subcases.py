@@ -7,7 +7,7 @@ from contextlib import suppress
 from services.gateway.domain.advance import Answer, awaits, react_to_answer, submit
 from services.gateway.domain.canceling import cancel
 from services.gateway.domain.case import CaseState
-from services.gateway.domain.definition import Matter, SubCaseStep
+from services.gateway.domain.definition import SubCaseStep
 from services.gateway.domain.effects import Timer
 from services.gateway.domain.expressions import ExpressionFailed, Scalar
 from services.gateway.domain.form import check_answers, check_complete
@@ -20,6 +20,7 @@ from services.gateway.domain.history import (
     PrefillState,
     SubCaseOpened,
 )
+from services.gateway.domain.materials import must_be_complete
 from services.gateway.domain.plan import CompiledStep, Plan
 from services.gateway.domain.reasons import (
     EXPRESSION_FAILED,
@@ -57,7 +58,7 @@ class SubCases:
         try:
             other = self._engine.workflows.current(step.matter)
             answers = _answers(file, plan, compiled)
-            _must_fit(other.matter, answers)
+            _must_fit(other, answers)
         except Refusal as refusal:
             reason = SUB_CASE_NOT_OFFERED if isinstance(refusal, MatterNotFound) else SUB_CASE_INVALID
             await self._answer(turn, file, plan, Answer(timer.step_id, timer.attempt, Outcome.UNAVAILABLE, reason))
@@ -128,11 +129,16 @@ def _answers(file: CaseFile, plan: Plan, compiled: CompiledStep) -> dict[str, st
     return {name: str(value) for name, value in given.items()} if isinstance(given, dict) else {}
 
 
-def _must_fit(matter: Matter, answers: Mapping[str, str]) -> None:
-    """A field that only its source fills may be filled by the case that asks: it has been through a source there."""
+def _must_fit(other: Plan, answers: Mapping[str, str]) -> None:
+    """A field that only its source fills may be filled by the case that asks: it has been through a source there.
+
+    Nobody is there to hand anything in.
+    """
+    matter = other.matter
     locked = {one.name for one in matter.form if one.read_only}
     check_answers(matter, {name: value for name, value in answers.items() if name not in locked}, ())
     check_complete(matter, answers)
+    must_be_complete(other, CaseState(answers=answers))
 
 
 def _answer(timer: Timer, compiled: CompiledStep, ended: CaseFile, other: Plan) -> Answer:

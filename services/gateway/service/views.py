@@ -10,6 +10,7 @@ from services.gateway.domain.expected_end import ExpectedEnd
 from services.gateway.domain.history import PrefillState
 from services.gateway.domain.redress import Remedy
 from services.gateway.service.clocks import ClockView
+from services.gateway.service.materials import MaterialView
 from services.kit.text import Text
 
 
@@ -100,6 +101,7 @@ class MatterView:
     """Questions of the eligibility check."""
     eligibility: tuple[Text, ...] = ()
     """Its conditions."""
+    materials: tuple[MaterialView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,7 @@ class CaseView:
     """Of a refusal: where the applicant turns to, and until when."""
     clocks: tuple[ClockView, ...] = ()
     expected_end: ExpectedEnd | None = None
+    materials: tuple[MaterialView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

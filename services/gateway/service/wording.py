@@ -20,6 +20,7 @@ OPERATIONS: Final[Mapping[str, Text]] = {
     "licenses.ListOwnLicenses": Text("本人查看证照列表", "Own licenses were listed"),
     "licenses.VerifyLicense": Text("验证电子证照", "A license was verified"),
     "gateway.ReadTask": Text("工作人员办理您的办件时查看", "A clerk who works on your case read what it needs"),
+    "gateway.ReadMaterial": Text("工作人员查看您提交的材料", "A clerk read a file that you handed in"),
     "ledger.search": Text("审计检索", "Search by an auditor"),
     "ledger.countersign": Text("会签暂不公开决定", "An order to hide uses was countersigned"),
     "ledger.lift": Text("撤销暂不公开决定", "An order to hide uses was lifted"),

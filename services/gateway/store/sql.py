@@ -18,6 +18,7 @@ from services.gateway.store.files import Files
 from services.gateway.store.finding import FindingReads
 from services.gateway.store.inbox import InboxReads
 from services.gateway.store.leases import to_take
+from services.gateway.store.materials import MaterialReads
 from services.gateway.store.notices import NoticeReads
 from services.gateway.store.rows import case_row, event_of, key_kept
 from services.gateway.store.standing import standing_of
@@ -50,6 +51,7 @@ class SqlGatewayStore(
     ContactReads,
     FindingReads,
     InboxReads,
+    MaterialReads,
     NoticeReads,
     StatisticReads,
     WebhookReads,

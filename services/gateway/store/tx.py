@@ -22,6 +22,7 @@ from services.gateway.store.clocks import ClockRows
 from services.gateway.store.contacts import ContactRows
 from services.gateway.store.files import Files
 from services.gateway.store.inbox import InboxRows, dues
+from services.gateway.store.materials import MaterialRows, material_content
 from services.gateway.store.notices import NoticeRows
 from services.gateway.store.rows import NEVER, case_columns, event_row, key_kept, seal, task_row
 from services.gateway.store.snapshots import is_due, snapshot_row
@@ -80,7 +81,9 @@ TASK = select(tasks).where(tasks.c.task_id == bindparam("of_task"))
 TASK_LOCKED = TASK.with_for_update()
 
 
-class SqlGatewayTx(ActivationRows, ClockRows, ContactRows, InboxRows, NoticeRows, StatisticRows, WebhookRows, Tx):
+class SqlGatewayTx(
+    ActivationRows, ClockRows, ContactRows, InboxRows, MaterialRows, NoticeRows, StatisticRows, WebhookRows, Tx
+):
     """What a use case holds between begin and commit."""
 
     def __init__(self, store: Store[Any], connection: AsyncConnection) -> None:
@@ -150,8 +153,8 @@ class SqlGatewayTx(ActivationRows, ClockRows, ContactRows, InboxRows, NoticeRows
         return str(found.scalar_one_or_none() or "")
 
     async def delete_draft(self, file: CaseFile) -> None:
-        """Row, events and timer; a draft has no tasks and no notices."""
-        for table in (events, snapshots, timers, cases):
+        """Row, events, files and timer; a draft has no tasks and no notices."""
+        for table in (events, snapshots, timers, material_content, cases):
             await self.connection.execute(delete(table).where(table.c.case_id == file.case_id))
         await self.connection.execute(CLOSE_DRAFT, {"of_applicant": file.state.applicant_id})
 

@@ -2,6 +2,7 @@
 """Bounds the body of a request while it is read: its size, declared or not, and the time that it takes."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
@@ -10,12 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _DISCARD_SECONDS: Final = 2.0
+_PART: Final = re.compile(r"(\{[a-z_]+\})")
 
 
 class BoundedBodies:
     """Middleware. Too much is HTTPException 413, too slow 408, raised where the body is read.
 
-    `larger` gives other bounds, in bytes, for addresses that take more. `discard_max`: bytes of a body too large that
+    `larger` gives other bounds, in bytes, for addresses that take more, where `{name}` stands for one part of a path; they
+    have as much more time, so that the slowest line that is waited for stays the same. `discard_max`: bytes of a body too large that
     are read and thrown away first, since a client that is still sending when we hang up does not hear why.
     """
 
@@ -31,7 +34,7 @@ class BoundedBodies:
         self._app = app
         self._bytes_max = bytes_max
         self._seconds_max = seconds_max
-        self._larger = dict(larger or {})
+        self._larger = [(_pattern(path), most) for path, most in (larger or {}).items()]
         self._discard_max = discard_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,7 +42,9 @@ class BoundedBodies:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(receive, self._larger.get(scope["path"], self._bytes_max), self._seconds_max)
+        path = scope["path"]
+        most = next((most for pattern, most in self._larger if pattern.fullmatch(path)), self._bytes_max)
+        body = _Body(receive, most, self._seconds_max * max(1.0, most / self._bytes_max))
         body.discard_max = self._discard_max
         body.declared = _declared(scope)
         await self._app(scope, body.receive, send)
@@ -86,6 +91,10 @@ class _Body:
                     message = await self._receive()
                     self._seen += len(message.get("body", b""))
                     self._complete = not message.get("more_body", False)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile("".join("[^/]+" if part.startswith("{") else re.escape(part) for part in _PART.split(path)))
 
 
 def _declared(scope: Scope) -> int:

@@ -188,3 +188,17 @@ def test_what_a_signal_brings_may_be_missing_where_the_time_came_first() -> None
     assert found(waits, step("rule", "decide", needs=["w"], rules=over)) == [
         ("EXPRESSION_MAY_FAIL", "steps.rule.rules.0.test")
     ]
+
+
+def test_a_material_that_proves_only_what_is_held_is_not_handed_in() -> None:
+    words = {"title": TITLE, "basis": "PIPL art. 13", "seen_by": ["a"]}
+
+    def asked(**more: Any) -> list[tuple[str, str]]:
+        return found(step("a"), materials=[{"id": "extract", **words, **more}])
+
+    held = ["applicant.birth_date"]
+    assert asked() == [("MEANING_MISSING", "materials.extract")]
+    assert asked(proves=held) == [("ONCE_ONLY", "materials.extract")]
+    assert asked(proves=[*held, "shop.floor_plan"]) == []
+    assert asked(proves=held, license_type=LICENSE) == []
+    assert asked(proves=held, **ASKED) == []

@@ -45,6 +45,7 @@ from services.gateway.domain.history.dealings import (
     ExtensionDecided,
     ExtensionRequested,
 )
+from services.gateway.domain.history.materials import MaterialAdded, MaterialEvent, MaterialRemoved
 from services.gateway.domain.history.steps import (
     Outcome,
     OutputConfirmed,
@@ -88,6 +89,9 @@ __all__ = [
     "ExpertAsked",
     "ExtensionDecided",
     "ExtensionRequested",
+    "MaterialAdded",
+    "MaterialEvent",
+    "MaterialRemoved",
     "Outcome",
     "OutputConfirmed",
     "OutputProposed",

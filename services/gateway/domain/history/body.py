@@ -10,11 +10,12 @@ from typing import Any, get_args
 from services.gateway.domain.history.cases import CaseEvent, CaseOutcome, Parent, Prefilled, PrefillState
 from services.gateway.domain.history.clocks import Bound, ClockEvent, ClockMove, Dates
 from services.gateway.domain.history.dealings import CorrectionItem, DealingEvent
+from services.gateway.domain.history.materials import MaterialEvent
 from services.gateway.domain.history.steps import Outcome, StepAnswered, StepEvent
 from services.kit.calendar import Bell, Terms
 from services.kit.text import Text
 
-Event = CaseEvent | StepEvent | ClockEvent | DealingEvent
+Event = CaseEvent | StepEvent | ClockEvent | DealingEvent | MaterialEvent
 
 _KINDS: Mapping[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}
 _NOT_IN_BODY = frozenset({"at", "step_id"})

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from services.gateway.rest.shapes.base import Agency, Asked, Moment, Shape, Words
 from services.gateway.rest.shapes.clock import Clock, ExpectedEnd
+from services.gateway.rest.shapes.material import Material
 from services.gateway.service import CaseStatus, PrefillState
 
 _NAME = r"^[a-z][a-z0-9_]{0,63}$"
@@ -101,7 +102,7 @@ class ToCorrect(Shape):
     """One thing that the applicant is to correct (Licensing Law, art. 32)."""
 
     step_id: str = Field(description="The step whose department asks.")
-    name: str = Field(description="Name of the field.", examples=["child_name"])
+    name: str = Field(description="Name of the field, or `id` of the material.", examples=["child_name"])
     words: Words = Field(description="What is wrong with it.")
     until: Moment = Field(description="Then the case counts as withdrawn.")
 
@@ -128,6 +129,7 @@ class Case(Shape):
     steps: list[Step]
     licenses: list[CaseLicense]
     to_correct: list[ToCorrect] = Field(description="What the applicant is to correct, all at once.")
+    materials: list[Material] = Field(description="What is to be handed in, and what was.")
     redress: list[Remedy] = Field(
         description="Of a refusal: reconsideration and litigation, where and until when (Licensing Law, art. 38)."
     )
@@ -178,7 +180,8 @@ class Entry(Shape):
         description="`opened`, `changed`, `prefilled`, `submitted`, `accepted`, `deemed_accepted`, `step_started`, "
         "`step_done`, `step_refused`, `step_unavailable`, `retry_planned`, `step_skipped`, `step_failed`, `parked`, "
         "`resumed`, `handed_over`, `output_proposed`, `output_confirmed`, `sub_case_opened`, `signal_received`, "
-        "`given_up`, `value_corrected`, `correction_made`, `definition_moved`, `clock_started`, `clock_paused`, `clock_resumed`, `clock_reset`, "
+        "`given_up`, `material_added`, `material_removed`, "
+        "`value_corrected`, `correction_made`, `definition_moved`, `clock_started`, `clock_paused`, `clock_resumed`, `clock_reset`, "
         "`clock_extended`, `clock_excluded`, `clock_met`, `clock_withdrawn`, `clock_warning`, `clock_overdue`, "
         "`clock_escalation`, `clock_recounted` or `ended`.",
         examples=["step_done"],

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from services.gateway.rest.shapes.base import Asked, Moment, Shape, Words
 from services.gateway.rest.shapes.case import CaseLicense, Entry
+from services.gateway.rest.shapes.material import Material
 from services.gateway.service.inbox import LogKind
 
 _NO_CONTROLS = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
@@ -140,6 +141,9 @@ class Task(Shape):
     refusals: list[Ground]
     proposal: Proposal | None
     corrections: list[Item]
+    materials: list[Material] = Field(
+        description="What was handed in for this task; files are read at `/materials/{material_id}`."
+    )
     extension: Extension | None
     timeline: list[Entry]
     log: list[LogEntry]

@@ -4,6 +4,7 @@
 from pydantic import Field
 
 from services.gateway.rest.shapes.base import Agency, Shape, Words
+from services.gateway.rest.shapes.material import Material
 
 
 class Choice(Shape):
@@ -65,6 +66,7 @@ class Matter(Shape):
     notes: list[Words] = Field(description="What is not verified, said openly.")
     fields: list[FormField] = Field(description="The one form.")
     steps: list[Outline] = Field(description="What will happen.")
+    materials: list[Material] = Field(description="What is to be handed in beside the form.")
     several_drafts: bool = Field(description="Whether a person may have more than one draft of it at a time.")
     precheck: list[FormField] = Field(description="Questions of the eligibility check.")
     eligibility: list[Words] = Field(description="Its conditions; check them at /api/v1/matters/{code}/eligibility.")

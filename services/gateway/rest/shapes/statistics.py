@@ -34,6 +34,10 @@ class MatterFigures(Shape):
     fields: int = Field(description="Questions of the forms of these cases, added up.")
     filled: int = Field(description="Those of them that departments had filled, and the resident left so.")
     not_asked: float | None = Field(description=f"The share of the two, 0 to 1; {_FEW} cases.")
+    materials: int = Field(description="Materials that these cases needed, added up.")
+    materials_spared: int = Field(
+        description="Those that nobody handed in: a license or a department's fact stood for them."
+    )
     visits_saved: int = Field(description="Departments that did their part without a visit, added up over the cases.")
     departments: list[DepartmentFigures]
 

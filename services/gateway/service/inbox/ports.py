@@ -147,6 +147,9 @@ class InboxStore(Protocol):
     async def account(self, access: Access) -> None:
         """Write the leaf of a use of personal data; durable on return. Raises Unavailable: then give no answer."""
 
+    async def content_of(self, material_id: str) -> bytes | None:
+        """A file that was handed in; None where it was taken back."""
+
     async def task_of(self, task_id: str) -> TaskRow | None:
         """The committed state of a task."""
 

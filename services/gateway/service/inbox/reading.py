@@ -8,12 +8,14 @@ from services.gateway.domain.case import StepState
 from services.gateway.domain.definition import FetchStep, OwnedStep, TaskStep
 from services.gateway.domain.history import Event, step_of
 from services.gateway.domain.inbox import Queue
+from services.gateway.domain.materials import seen_by
 from services.gateway.domain.plan import Plan
-from services.gateway.domain.refusals import QueueNotFound
-from services.gateway.service.inbox.office import Office
+from services.gateway.domain.refusals import MaterialNotFound, QueueNotFound
+from services.gateway.service.inbox.office import Office, is_live
 from services.gateway.service.inbox.ports import QueueCount, TaskFilter
 from services.gateway.service.inbox.verdict import Verdict
 from services.gateway.service.inbox.views import CaseFact, QueueView, TaskDetail, TaskSummary, WantedOutput
+from services.gateway.service.materials import FileView, need_view
 from services.gateway.service.ports import CaseFile, TaskRow
 from services.gateway.service.present import licenses_of, timeline_entry
 from services.gateway.service.views import TimelineEntry
@@ -24,6 +26,7 @@ PAGE_DEFAULT = 50
 PAGE_MAX = 200
 LOG_MAX = 200
 OPERATION = "gateway.ReadTask"
+FILE_READ = "gateway.ReadMaterial"
 HANDLED_MAX = 200
 
 
@@ -74,6 +77,7 @@ class InboxReading:
             proposal=Verdict.of(task.proposal) if task.proposal else None,
             corrections=file.state.dealings.corrections.get(task.step_id, ()),
             extension=file.state.dealings.extensions.get(task.step_id),
+            materials=tuple(need_view(one) for one in seen_by(plan, file.state, task.step_id)) if is_live(task) else (),
             timeline=await self._timeline(plan, task),
             log=tuple(await self._office.store.task_log(task.task_id, LOG_MAX)),
         )
@@ -90,6 +94,34 @@ class InboxReading:
                 )
             )
         return detail
+
+    async def material(self, task_id: str, material_id: str) -> FileView:
+        """Reads a file that was handed in for this task, as long as the task is open; a leaf says so before.
+
+        TASK_NOT_FOUND, MATERIAL_NOT_FOUND also for what other departments see.
+        """
+        task = self._office.seen(await self._office.store.task_of(task_id), await self._office.hands())
+        file = await self._office.engine.store.case_file(task.case_id)
+        assert file is not None, "a case with tasks is never deleted"
+        plan = await self._office.engine.plan_of(file.state.definition)
+        added = file.state.materials.get(material_id)
+        shown = {one.material.id for one in seen_by(plan, file.state, task.step_id)} if is_live(task) else set()
+        content = await self._office.store.content_of(material_id) if added and added.material in shown else None
+        if added is None or content is None:
+            raise MaterialNotFound("The task has no such file.")
+        await self._office.store.account(
+            Access(
+                operation=FILE_READ,
+                subject_id=file.state.applicant_id,
+                purpose=plan.matter.purpose,
+                basis=plan.materials[added.material].material.basis,
+                fields=(added.material,),
+                on_behalf_of=task.agency,
+                case_id=task.case_id,
+                digest=added.digest,
+            )
+        )
+        return FileView(content, added.media_type, added.digest)
 
     async def queues(self) -> tuple[QueueView, ...]:
         """Lists the queues that the clerk may work in, in the department's order, with figures."""
@@ -148,6 +180,7 @@ class InboxReading:
 def _fields_of(detail: TaskDetail) -> tuple[str, ...]:
     """Names of everything about the applicant that is shown."""
     names = set(detail.input) | {name for fact in detail.facts for name in fact.values}
+    names |= {one.id for one in detail.materials}
     if detail.proposal is not None and detail.proposal.output is not None:
         names |= set(detail.proposal.output)
     return tuple(sorted(names))

@@ -12,6 +12,7 @@ from services.gateway.domain.history import CorrectionItem
 from services.gateway.domain.values import StepInput
 from services.gateway.service.inbox.ports import LogEntry
 from services.gateway.service.inbox.verdict import Verdict
+from services.gateway.service.materials import MaterialView
 from services.gateway.service.views import IssuedLicense, TimelineEntry
 from services.kit.text import Text
 
@@ -86,6 +87,8 @@ class TaskDetail:
     """What the applicant was asked to correct."""
     extension: Extension | None
     """More time that was asked for."""
+    materials: tuple[MaterialView, ...]
+    """What was handed in for this task to see."""
     timeline: tuple[TimelineEntry, ...]
     log: tuple[LogEntry, ...] = field(repr=False)
 
