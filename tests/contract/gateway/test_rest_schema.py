@@ -21,6 +21,13 @@ EVENTS = "/api/v1/cases/{case_id}/events"
 """A stream has no end to wait for; tests/unit/gateway/test_rest_events.py has it."""
 
 
+@schemathesis.serializer("application/pdf")
+def as_it_is(_context: Any, value: Any) -> bytes:
+    """A file goes over as its bytes."""
+    content = getattr(value, "data", value)
+    return content if isinstance(content, bytes) else str(content).encode()
+
+
 async def ready() -> Mapping[str, str]:
     return {}
 
