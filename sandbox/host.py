@@ -26,6 +26,7 @@ from sandbox.departments.disease_control import DiseaseControl
 from sandbox.departments.health import Health
 from sandbox.departments.hospital import Hospital
 from sandbox.departments.human_resources import HumanResources
+from sandbox.departments.market_regulation import Announce, Firm, MarketRegulation
 from sandbox.departments.medical_insurance import MedicalInsurance
 from sandbox.departments.public_security import Newborn, PublicSecurity, Registrar
 from sandbox.departments.tax import Tax
@@ -38,7 +39,7 @@ from sandbox.work import Operation
 from sandbox.worker import TaskWorker
 from services.kit.certificates import Identity, SpiffeId
 from services.kit.clock import Clock, utc_now
-from services.kit.errors import StartupError
+from services.kit.errors import RemoteRefusal, StartupError
 from services.kit.http import HttpServer
 from services.kit.ids import derived_id
 from services.kit.ledger.witness import Witness
@@ -49,7 +50,13 @@ from services.kit.telemetry import Telemetry
 log = get_logger()
 
 _TASKS_ONLY: tuple[type[Department], ...] = (Hospital, DiseaseControl, HumanResources, Tax, Health)
-_WITH_CODE = {*(kind.key for kind in _TASKS_ONLY), PublicSecurity.key, MedicalInsurance.key, CivilAffairs.key}
+_WITH_CODE = {
+    *(kind.key for kind in _TASKS_ONLY),
+    PublicSecurity.key,
+    MedicalInsurance.key,
+    CivilAffairs.key,
+    MarketRegulation.key,
+}
 _LEDGERS = ("identity", "licenses", "exchange", "gateway")
 _WITNESSES = ("health", "tax")
 READY = "ready"
@@ -111,6 +118,7 @@ class _Opening:
         for key in self._offices.keys() - _WITH_CODE:
             await self._work(key, await self._register(key))
         police = await self._police()
+        await self._market_regulation()
         await self._medical_insurance()
         for key in _WITNESSES:
             await self._witness(key)
@@ -128,7 +136,7 @@ class _Opening:
         resources += opendata.resources(self._agencies, police=registers)
         grants = catalogue.grants(self._agencies) + shared.grants(self._agencies, self._offices.values())
         papers = {key: office.issued for key, office in self._offices.items() if office.issued}
-        shares = Shared(resources, grants, opendata.datasets(police=registers), papers)
+        shares = Shared(resources, grants, opendata.datasets(police=registers), papers, self._firms())
         seeder = Seeder(self._city, self._agencies, shares, self._clock)
         return Host(seeder, doors, tuple(self._background), rest_port, self._settings.data / READY)
 
@@ -138,6 +146,18 @@ class _Opening:
         police = PublicSecurity(register, self._clock, _registrar(identity))
         await self._open(police)
         return police
+
+    def _firms(self) -> list[identity_service_pb2.NewOrganization]:
+        """Those that market regulation's file tells of."""
+        rows = self._office(MarketRegulation.key).file.tables["firms"].rows
+        return [identity_service_pb2.NewOrganization(uscc=str(row["uscc"]), name=str(row["firm_name"])) for row in rows]
+
+    async def _market_regulation(self) -> None:
+        key = MarketRegulation.key
+        register = await self._register(key)
+        own = self._office(key).operations(register, self._clock)
+        market = MarketRegulation(own, _announcer(await self._peer("identity", key)))
+        await self._work(key, register, market.operations)
 
     async def _medical_insurance(self) -> None:
         register = await self._register(MedicalInsurance.key, MedicalInsurance.schema)
@@ -170,8 +190,8 @@ class _Opening:
         await self._work(department.key, department.register, department.operations)
 
     async def _work(self, key: str, register: Register, operations: Mapping[str, Operation] | None = None) -> None:
-        """Take a department's tasks: those that its code does, and those that its file tells. Clerks take theirs from the inbox."""
-        does = {**(operations or {}), **self._office(key).operations(register, self._clock)}
+        """Take a department's tasks: those that its file tells, and those that its code does. Clerks take theirs from the inbox."""
+        does = {**self._office(key).operations(register, self._clock), **(operations or {})}
         if does and not self._agencies[key].clerks:
             gateway = await self._peer("gateway", key)
             self._background.append(TaskWorker(key, gateway, self._tracing(key), does, self._clock).run)
@@ -246,6 +266,33 @@ def _registrar(identity: Peer) -> Registrar:
         return str(response.persons[0].subject_id)
 
     return register
+
+
+def _announcer(identity: Peer) -> Announce:
+    """Tells identity of firms, as market regulation."""
+    stub = identity.stub(identity_service_pb2_grpc.IdentityServiceStub)
+
+    async def announce(firm: Firm) -> None:
+        if firm.name:
+            await identity.call(
+                stub.RegisterOrganizations,
+                identity_service_pb2.RegisterOrganizationsRequest(
+                    request_id=derived_id("firm", firm.case_id),
+                    organizations=[identity_service_pb2.NewOrganization(uscc=firm.uscc, name=firm.name)],
+                ),
+                timeout_seconds=_REGISTER_SECONDS,
+            )
+            return
+        request = identity_service_pb2.DeregisterOrganizationRequest(
+            request_id=derived_id("firm-end", firm.case_id), uscc=firm.uscc
+        )
+        try:
+            await identity.call(stub.DeregisterOrganization, request, timeout_seconds=_REGISTER_SECONDS)
+        except RemoteRefusal as refusal:
+            if refusal.reason != "ORGANIZATION_NOT_FOUND":  # What the platform never knew needs no end there.
+                raise
+
+    return announce
 
 
 def _city(settings: Settings) -> City:

@@ -68,6 +68,8 @@ class Shared:
     datasets: Sequence[opendata_pb2.OpenDataset]
     papers: Mapping[str, Sequence[Paper]]
     """By department: what it has issued before."""
+    firms: Sequence[identity_service_pb2.NewOrganization]
+    """Of the cast, beside those of the city."""
 
 
 class Seeder:
@@ -86,6 +88,7 @@ class Seeder:
         self._grants = shared.grants
         self._datasets = shared.datasets
         self._papers = shared.papers
+        self._firms = shared.firms
         self._clock = clock
 
     async def announce(self, doors: Doors) -> None:
@@ -163,10 +166,11 @@ class Seeder:
 
     async def _register_firms(self, identity: Peer) -> None:
         stub = identity.stub(identity_service_pb2_grpc.IdentityServiceStub)
-        for index, batch in enumerate(_batches(self._city.firms)):
+        own = (identity_service_pb2.NewOrganization(uscc=firm.uscc, name=firm.name) for firm in self._city.firms)
+        for index, batch in enumerate(_batches((*self._firms, *own))):
             request = identity_service_pb2.RegisterOrganizationsRequest(
                 request_id=self._request_id("firms", index),
-                organizations=[identity_service_pb2.NewOrganization(uscc=firm.uscc, name=firm.name) for firm in batch],
+                organizations=batch,
             )
             await identity.call(stub.RegisterOrganizations, request, timeout_seconds=_SECONDS)
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tongban.identity.v1 import identity_pb2, identity_service_pb2, identity_service_pb2_grpc
 from tongban.licenses.v1 import licenses_service_pb2 as pb
 from tongban.licenses.v1 import licenses_service_pb2_grpc
 
@@ -120,6 +121,27 @@ def test_the_seller_sees_in_the_wallet_that_both_licenses_have_ended(system: Sys
             return {(one["type_code"], one["state"]) for one in (await seller.get("/api/v1/licenses"))["licenses"]}
 
     assert asyncio.run(wallet()) == {("111000000000010033028", "superseded"), ("111000000000010033029", "superseded")}
+
+
+@pytest.mark.usefixtures("ends")
+def test_the_platform_knows_a_firm_that_was_opened_and_that_another_was_struck_off(
+    system: System, ends: dict[tuple[str, str], dict[str, Any]]
+) -> None:
+    case = ends["firm_opening", "a firm with staff is opened"]
+    [business] = [one for one in case["licenses"] if one["type_code"] == "111000000000010033023"]
+
+    async def compared() -> list[tuple[int, bool]]:
+        async with system.resident("founder-1") as founder:
+            uscc = (await founder.get(f"/api/v1/licenses/{business['license_id']}"))["attributes"]["uscc"]
+        async with system.peer("identity", f"spiffe://tongban/agency/{agencies()['tax'].uscc}") as peer:
+            stub = peer.stub(identity_service_pb2_grpc.IdentityServiceStub)
+            firms = ((uscc, "通办市长风软件有限公司"), ("91990100MB9000031D", "通办市拾光园艺有限公司"))
+            asked = [identity_service_pb2.VerifyOrganizationRequest(uscc=code, name=name) for code, name in firms]
+            answers = [await peer.call(stub.VerifyOrganization, one) for one in asked]
+            return [(one.result, one.deregistered) for one in answers]
+
+    match, no_match = identity_pb2.MATCH_RESULT_MATCH, identity_pb2.MATCH_RESULT_NO_MATCH
+    assert asyncio.run(compared()) == [(match, False), (no_match, True)]
 
 
 async def verified(system: System, identifier: str) -> pb.VerifyLicenseResponse:

@@ -100,6 +100,10 @@ class MemoryTx:
         for organization in organizations:
             self.rows.organizations.setdefault(organization.uscc, organization)
 
+    async def end_organization(self, organization: Organization) -> None:
+        if self.rows.organizations[organization.uscc].deregister_time is None:
+            self.rows.organizations[organization.uscc] = organization
+
     async def agency(self, uscc: str) -> Agency | None:
         return self.rows.agencies.get(uscc)
 

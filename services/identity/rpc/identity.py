@@ -17,7 +17,7 @@ from services.identity.rpc.wire import (
     person_to_wire,
     receipt_to_wire,
 )
-from services.identity.service.organizations import OrganizationsService, RegisterOrganizations
+from services.identity.service.organizations import DeregisterOrganization, OrganizationsService, RegisterOrganizations
 from services.identity.service.persons import PersonsService, RegisterPersons, ResolvePerson
 from services.identity.service.verification import VerificationService, VerifyPerson
 from services.kit.caller import current_caller
@@ -98,12 +98,20 @@ class IdentityRpc(IdentityServiceServicer):
             organizations=[organization_to_wire(organization) for organization in organizations]
         )
 
+    async def DeregisterOrganization(
+        self, request: pb.DeregisterOrganizationRequest, _context: Any
+    ) -> pb.DeregisterOrganizationResponse:
+        """Ends an organization."""
+        command = DeregisterOrganization(request.request_id, request.uscc)
+        organization = await self._organizations.deregister(command, current_caller())
+        return pb.DeregisterOrganizationResponse(organization=organization_to_wire(organization))
+
     async def VerifyOrganization(
         self, request: pb.VerifyOrganizationRequest, _context: Any
     ) -> pb.VerifyOrganizationResponse:
         """Compares an organization's code and name with the record."""
-        result = await self._organizations.verify(request.uscc, request.name, current_caller())
-        return pb.VerifyOrganizationResponse(result=RESULTS[result])
+        compared = await self._organizations.verify(request.uscc, request.name, current_caller())
+        return pb.VerifyOrganizationResponse(result=RESULTS[compared.result], deregistered=compared.deregistered)
 
 
 def _new_person(new: pb.NewPerson) -> NewPerson:

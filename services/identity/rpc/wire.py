@@ -63,7 +63,10 @@ def attributes_to_wire(person: Person, fields: Sequence[str] = PERSONAL_FIELDS) 
 
 def organization_to_wire(organization: Organization) -> identity_pb2.Organization:
     """The organization."""
-    return identity_pb2.Organization(subject_id=organization.subject_id, uscc=organization.uscc, name=organization.name)
+    wire = identity_pb2.Organization(subject_id=organization.subject_id, uscc=organization.uscc, name=organization.name)
+    if organization.deregister_time is not None:
+        wire.deregister_time.FromDatetime(organization.deregister_time)
+    return wire
 
 
 def agency_to_wire(agency: Agency) -> identity_pb2.Agency:

@@ -4,12 +4,14 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from services.identity.domain.comparison import MatchResult
 from services.identity.domain.credit_code import CreditCodeRefused, credit_code
 from services.identity.domain.organization import (
+    Compared,
     NewOrganization,
     Organization,
+    OrganizationNotFound,
     compare_organization,
+    deregister_organization,
     register_organization,
 )
 from services.identity.domain.use import canonical
@@ -25,6 +27,14 @@ class RegisterOrganizations:
 
     request_id: str
     organizations: tuple[NewOrganization, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeregisterOrganization:
+    """An organization was struck off."""
+
+    request_id: str
+    uscc: str
 
 
 class OrganizationsService:
@@ -54,7 +64,24 @@ class OrganizationsService:
             known = await tx.organizations(codes)
         return tuple(known[code] for code in codes)
 
-    async def verify(self, uscc: str, name: str, caller: Caller) -> MatchResult:
+    async def deregister(self, command: DeregisterOrganization, caller: Caller) -> Organization:
+        """The organization, struck off. Raises OrganizationNotFound."""
+        caller.must("identity.register")
+        uscc = credit_code(command.uscc)
+        fingerprint = self._digest(canonical({"uscc": uscc}))
+        request = Request(caller.label, "identity.DeregisterOrganization", command.request_id, fingerprint)
+        async with self._store.transaction() as tx:
+            first = await tx.earlier_answer(request) is None
+            organization = (await tx.organizations([uscc])).get(uscc)
+            if organization is None:
+                raise OrganizationNotFound("No organization has this code.")
+            if first:
+                organization = deregister_organization(organization, now=self._clock())
+                await tx.end_organization(organization)
+                await tx.keep_answer(request, [])
+            return organization
+
+    async def verify(self, uscc: str, name: str, caller: Caller) -> Compared:
         """Whether code and name are on record together. Public facts: no leaf."""
         caller.must("identity.verify")
         organization = await self._store.organization(credit_code(uscc))

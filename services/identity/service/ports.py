@@ -104,6 +104,9 @@ class Tx(Protocol):
     async def add_organizations(self, organizations: Sequence[Organization]) -> None:
         """Adds those whose code is still free."""
 
+    async def end_organization(self, organization: Organization) -> None:
+        """Keeps when it was struck off, unless that is on record already."""
+
     async def agency(self, uscc: str) -> Agency | None:
         """The agency, locked until the end of the transaction."""
 

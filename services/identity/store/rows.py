@@ -112,12 +112,13 @@ def organization_values(organization: Organization) -> Values:
         "uscc": organization.uscc,
         "name": organization.name,
         "create_time": organization.create_time,
+        "deregister_time": organization.deregister_time,
     }
 
 
 def organization_of(row: Row[Any]) -> Organization:
     """The organization of a row."""
-    return Organization(row.subject_id, row.uscc, row.name, row.create_time)
+    return Organization(row.subject_id, row.uscc, row.name, row.create_time, row.deregister_time)
 
 
 def agency_values(agency: Agency) -> Values:

@@ -68,6 +68,7 @@ ORGANIZATION = Table(
     Column("uscc", String(18), nullable=False, unique=True),
     Column("name", String(200), nullable=False),
     Column("create_time", UtcDateTime, nullable=False),
+    Column("deregister_time", UtcDateTime, nullable=True),
 )
 """One row an organization; code and name are public facts."""
 

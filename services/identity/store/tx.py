@@ -95,6 +95,12 @@ class IdentityTx(Tx):
         rows = [values[uscc] for uscc in sorted(values)]
         await self.connection.execute(self.insert(ORGANIZATION).values(rows).on_conflict_do_nothing())
 
+    async def end_organization(self, organization: Organization) -> None:
+        """Keeps when it was struck off, unless that is on record already."""
+        standing = (ORGANIZATION.c.uscc == organization.uscc) & ORGANIZATION.c.deregister_time.is_(None)
+        ended = update(ORGANIZATION).where(standing).values(deregister_time=organization.deregister_time)
+        await self.connection.execute(ended)
+
     async def agency(self, uscc: str) -> Agency | None:
         """The agency, locked until the commit where the database knows row locks."""
         row = (

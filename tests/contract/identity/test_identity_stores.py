@@ -279,6 +279,17 @@ async def test_organizations_are_kept_once(bench: Bench) -> None:
     assert await bench.store.organization(HOSPITAL_CODE) is None
 
 
+async def test_an_organization_is_struck_off_once(bench: Bench) -> None:
+    firm = Organization(new_id(), "91110000MA00000152", "甲", NOW)
+    ended = replace(firm, deregister_time=NOW + timedelta(days=1))
+    async with bench.store.transaction() as tx:
+        await tx.add_organizations([firm])
+    for organization in (ended, replace(firm, deregister_time=NOW + timedelta(days=2))):
+        async with bench.store.transaction() as tx:
+            await tx.end_organization(organization)
+    assert await bench.store.organization(firm.uscc) == ended
+
+
 AGENCY = Agency(
     HOSPITAL_CODE, "第一医院", "First Hospital", ("gateway.tasks", "identity.verify"), active=True, version=1
 )

@@ -5,8 +5,8 @@ import pytest
 
 from services.identity.domain.agency import Agency, AgencyChanged, agency_of
 from services.identity.domain.comparison import MatchResult
-from services.identity.domain.organization import NewOrganization, Organization
-from services.identity.service.organizations import RegisterOrganizations
+from services.identity.domain.organization import Compared, NewOrganization, Organization
+from services.identity.service.organizations import DeregisterOrganization, RegisterOrganizations
 from services.kit.caller import Caller
 from services.kit.errors import Refusal
 from services.kit.ids import new_id
@@ -107,10 +107,30 @@ async def test_the_same_request_id_with_other_organizations_is_refused(world: Wo
 
 async def test_an_organization_is_compared_as_people_write_it(world: World) -> None:
     await registered(world, FIRM)
-    assert await world.organizations.verify(FIRM.uscc, "甲(北京)有限公司", HOSPITAL) is MatchResult.MATCH
-    assert await world.organizations.verify(FIRM.uscc, "乙", HOSPITAL) is MatchResult.NO_MATCH
+    assert await world.organizations.verify(FIRM.uscc, "甲(北京)有限公司", HOSPITAL) == Compared(MatchResult.MATCH)
+    assert await world.organizations.verify(FIRM.uscc, "乙", HOSPITAL) == Compared(MatchResult.NO_MATCH)
 
 
 async def test_an_unknown_organization_is_told_apart_only_to_callers_who_may_know(world: World) -> None:
-    assert await world.organizations.verify(FIRM.uscc, FIRM.name, HOSPITAL) is MatchResult.NO_MATCH
-    assert await world.organizations.verify(FIRM.uscc, FIRM.name, POLICE) is MatchResult.NOT_FOUND
+    assert await world.organizations.verify(FIRM.uscc, FIRM.name, HOSPITAL) == Compared(MatchResult.NO_MATCH)
+    assert await world.organizations.verify(FIRM.uscc, FIRM.name, POLICE) == Compared(MatchResult.NOT_FOUND)
+
+
+async def test_a_firm_that_was_struck_off_matches_nothing_and_keeps_its_code(world: World) -> None:
+    (firm,) = await registered(world, FIRM)
+    request_id = new_id()
+    for _ in range(2):
+        ended = await world.organizations.deregister(DeregisterOrganization(request_id, FIRM.uscc), POLICE)
+    assert (ended.subject_id, ended.deregister_time) == (firm.subject_id, world.clock())
+    struck = Compared(MatchResult.NO_MATCH, deregistered=True)
+    assert await world.organizations.verify(FIRM.uscc, FIRM.name, HOSPITAL) == struck
+    assert await registered(world, NewOrganization(FIRM.uscc, "新名")) == (ended,)
+
+
+async def test_only_a_registrar_ends_an_organization_and_only_one_that_there_is(world: World) -> None:
+    with pytest.raises(Refusal) as refused:
+        await world.organizations.deregister(DeregisterOrganization(new_id(), FIRM.uscc), HOSPITAL)
+    assert refused.value.reason == "RIGHT_MISSING"
+    with pytest.raises(Refusal) as refused:
+        await world.organizations.deregister(DeregisterOrganization(new_id(), FIRM.uscc), POLICE)
+    assert refused.value.reason == "ORGANIZATION_NOT_FOUND"

@@ -5,6 +5,7 @@ import pytest
 
 from sandbox.cast import cast
 from sandbox.office import Paper, offices
+from services.identity.domain.credit_code import credit_code
 from services.licenses.config import Settings
 from services.licenses.store.types import read_catalogue
 
@@ -20,3 +21,8 @@ def test_a_paper_fits_its_type_and_belongs_to_somebody(paper: Paper) -> None:
 
 def test_no_serial_is_given_twice() -> None:
     assert len({paper.serial for paper in PAPERS}) == len(PAPERS)
+
+
+def test_the_firms_of_the_cast_have_codes_that_the_platform_takes() -> None:
+    for row in offices()["market_regulation"].file.tables["firms"].rows:
+        assert credit_code(str(row["uscc"])) == row["uscc"]

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tongban/identity/v1/identity.proto\x12\x13tongban.identity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8e\x01\n\x06Person\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .tongban.identity.v1.PersonState\x12\x0e\n\x06region\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc7\x01\n\x10PersonAttributes\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x34\n\x0bnumber_kind\x18\x02 \x01(\x0e\x32\x1f.tongban.identity.v1.NumberKind\x12\x13\n\x06number\x18\x03 \x01(\tB\x03\x80\x01\x01\x12\x11\n\x04name\x18\x04 \x01(\tB\x03\x80\x01\x01\x12\x12\n\x05phone\x18\x05 \x01(\tB\x03\x80\x01\x01\x12\x17\n\nbirth_date\x18\x06 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x07\x61\x64\x64ress\x18\x07 \x01(\tB\x03\x80\x01\x01\">\n\x0cOrganization\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x0c\n\x04uscc\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"i\n\x06\x41gency\x12\x0c\n\x04uscc\x18\x01 \x01(\t\x12\x0f\n\x07name_zh\x18\x02 \x01(\t\x12\x0f\n\x07name_en\x18\x03 \x01(\t\x12\x0e\n\x06rights\x18\x04 \x03(\t\x12\x0e\n\x06\x61\x63tive\x18\x05 \x01(\x08\x12\x0f\n\x07version\x18\x06 \x01(\x03\"\x97\x01\n\x07Persona\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x12\n\nsubject_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61gency\x18\x04 \x01(\t\x12\x0e\n\x06rights\x18\x05 \x03(\t\x12\x10\n\x08title_zh\x18\x06 \x01(\t\x12\x10\n\x08title_en\x18\x07 \x01(\t\x12\x19\n\x0csamples_json\x18\x08 \x01(\tB\x03\x80\x01\x01*\x88\x01\n\nNumberKind\x12\x1b\n\x17NUMBER_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13NUMBER_KIND_CITIZEN\x10\x01\x12 \n\x1cNUMBER_KIND_RESIDENCE_PERMIT\x10\x02\x12\"\n\x1eNUMBER_KIND_PERMANENT_RESIDENT\x10\x03*_\n\x0bPersonState\x12\x1c\n\x18PERSON_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PERSON_STATE_ACTIVE\x10\x01\x12\x19\n\x15PERSON_STATE_DECEASED\x10\x02*\x9f\x01\n\x0bMatchResult\x12\x1c\n\x18MATCH_RESULT_UNSPECIFIED\x10\x00\x12\x16\n\x12MATCH_RESULT_MATCH\x10\x01\x12\x19\n\x15MATCH_RESULT_NO_MATCH\x10\x02\x12\x1a\n\x16MATCH_RESULT_NOT_FOUND\x10\x03\x12#\n\x1fMATCH_RESULT_SOURCE_UNAVAILABLE\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tongban/identity/v1/identity.proto\x12\x13tongban.identity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8e\x01\n\x06Person\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .tongban.identity.v1.PersonState\x12\x0e\n\x06region\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc7\x01\n\x10PersonAttributes\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x34\n\x0bnumber_kind\x18\x02 \x01(\x0e\x32\x1f.tongban.identity.v1.NumberKind\x12\x13\n\x06number\x18\x03 \x01(\tB\x03\x80\x01\x01\x12\x11\n\x04name\x18\x04 \x01(\tB\x03\x80\x01\x01\x12\x12\n\x05phone\x18\x05 \x01(\tB\x03\x80\x01\x01\x12\x17\n\nbirth_date\x18\x06 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x07\x61\x64\x64ress\x18\x07 \x01(\tB\x03\x80\x01\x01\"s\n\x0cOrganization\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x0c\n\x04uscc\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x33\n\x0f\x64\x65register_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"i\n\x06\x41gency\x12\x0c\n\x04uscc\x18\x01 \x01(\t\x12\x0f\n\x07name_zh\x18\x02 \x01(\t\x12\x0f\n\x07name_en\x18\x03 \x01(\t\x12\x0e\n\x06rights\x18\x04 \x03(\t\x12\x0e\n\x06\x61\x63tive\x18\x05 \x01(\x08\x12\x0f\n\x07version\x18\x06 \x01(\x03\"\x97\x01\n\x07Persona\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x12\n\nsubject_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61gency\x18\x04 \x01(\t\x12\x0e\n\x06rights\x18\x05 \x03(\t\x12\x10\n\x08title_zh\x18\x06 \x01(\t\x12\x10\n\x08title_en\x18\x07 \x01(\t\x12\x19\n\x0csamples_json\x18\x08 \x01(\tB\x03\x80\x01\x01*\x88\x01\n\nNumberKind\x12\x1b\n\x17NUMBER_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13NUMBER_KIND_CITIZEN\x10\x01\x12 \n\x1cNUMBER_KIND_RESIDENCE_PERMIT\x10\x02\x12\"\n\x1eNUMBER_KIND_PERMANENT_RESIDENT\x10\x03*_\n\x0bPersonState\x12\x1c\n\x18PERSON_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PERSON_STATE_ACTIVE\x10\x01\x12\x19\n\x15PERSON_STATE_DECEASED\x10\x02*\x9f\x01\n\x0bMatchResult\x12\x1c\n\x18MATCH_RESULT_UNSPECIFIED\x10\x00\x12\x16\n\x12MATCH_RESULT_MATCH\x10\x01\x12\x19\n\x15MATCH_RESULT_NO_MATCH\x10\x02\x12\x1a\n\x16MATCH_RESULT_NOT_FOUND\x10\x03\x12#\n\x1fMATCH_RESULT_SOURCE_UNAVAILABLE\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,20 +44,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PERSONATTRIBUTES'].fields_by_name['address']._serialized_options = b'\200\001\001'
   _globals['_PERSONA'].fields_by_name['samples_json']._loaded_options = None
   _globals['_PERSONA'].fields_by_name['samples_json']._serialized_options = b'\200\001\001'
-  _globals['_NUMBERKIND']._serialized_start=765
-  _globals['_NUMBERKIND']._serialized_end=901
-  _globals['_PERSONSTATE']._serialized_start=903
-  _globals['_PERSONSTATE']._serialized_end=998
-  _globals['_MATCHRESULT']._serialized_start=1001
-  _globals['_MATCHRESULT']._serialized_end=1160
+  _globals['_NUMBERKIND']._serialized_start=818
+  _globals['_NUMBERKIND']._serialized_end=954
+  _globals['_PERSONSTATE']._serialized_start=956
+  _globals['_PERSONSTATE']._serialized_end=1051
+  _globals['_MATCHRESULT']._serialized_start=1054
+  _globals['_MATCHRESULT']._serialized_end=1213
   _globals['_PERSON']._serialized_start=93
   _globals['_PERSON']._serialized_end=235
   _globals['_PERSONATTRIBUTES']._serialized_start=238
   _globals['_PERSONATTRIBUTES']._serialized_end=437
   _globals['_ORGANIZATION']._serialized_start=439
-  _globals['_ORGANIZATION']._serialized_end=501
-  _globals['_AGENCY']._serialized_start=503
-  _globals['_AGENCY']._serialized_end=608
-  _globals['_PERSONA']._serialized_start=611
-  _globals['_PERSONA']._serialized_end=762
+  _globals['_ORGANIZATION']._serialized_end=554
+  _globals['_AGENCY']._serialized_start=556
+  _globals['_AGENCY']._serialized_end=661
+  _globals['_PERSONA']._serialized_start=664
+  _globals['_PERSONA']._serialized_end=815
 # @@protoc_insertion_point(module_scope)

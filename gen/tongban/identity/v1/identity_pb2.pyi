@@ -195,22 +195,28 @@ class Organization(_message.Message):
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     USCC_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    DEREGISTER_TIME_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
     """Random subject id (UUID)."""
     uscc: _builtins.str
     """Unified social credit code, 18 characters."""
     name: _builtins.str
     """Registered name."""
+    @_builtins.property
+    def deregister_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was struck off; not set while it stands."""
+
     def __init__(
         self,
         *,
         subject_id: _builtins.str = ...,
         uscc: _builtins.str = ...,
         name: _builtins.str = ...,
+        deregister_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deregister_time", b"deregister_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "subject_id", b"subject_id", "uscc", b"uscc"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deregister_time", b"deregister_time", "name", b"name", "subject_id", b"subject_id", "uscc", b"uscc"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

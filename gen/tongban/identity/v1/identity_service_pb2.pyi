@@ -437,6 +437,56 @@ class RegisterOrganizationsResponse(_message.Message):
 Global___RegisterOrganizationsResponse: _TypeAlias = RegisterOrganizationsResponse  # noqa: Y015
 
 @_typing.final
+class DeregisterOrganizationRequest(_message.Message):
+    """Asks to end an organization."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    USCC_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Same id, same answer, one effect (UUID)."""
+    uscc: _builtins.str
+    """Unified social credit code."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        uscc: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "uscc", b"uscc"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeregisterOrganizationRequest: _TypeAlias = DeregisterOrganizationRequest  # noqa: Y015
+
+@_typing.final
+class DeregisterOrganizationResponse(_message.Message):
+    """The organization as it stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def organization(self) -> _identity_pb2.Organization:
+        """The organization."""
+
+    def __init__(
+        self,
+        *,
+        organization: _identity_pb2.Organization | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["organization", b"organization"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization", b"organization"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeregisterOrganizationResponse: _TypeAlias = DeregisterOrganizationResponse  # noqa: Y015
+
+@_typing.final
 class VerifyOrganizationRequest(_message.Message):
     """Asks for a comparison."""
 
@@ -469,16 +519,20 @@ class VerifyOrganizationResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESULT_FIELD_NUMBER: _builtins.int
+    DEREGISTERED_FIELD_NUMBER: _builtins.int
     result: _identity_pb2.MatchResult.ValueType
-    """MATCH only where code and name are on record together."""
+    """MATCH only where code and name are on record together, and the organization was not ended."""
+    deregistered: _builtins.bool
+    """The organization of this code was struck off; the result is NO_MATCH then, whatever its name was."""
     def __init__(
         self,
         *,
         result: _identity_pb2.MatchResult.ValueType = ...,
+        deregistered: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deregistered", b"deregistered", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -60,6 +60,11 @@ class IdentityServiceStub:
                 request_serializer=tongban_dot_identity_dot_v1_dot_identity__service__pb2.RegisterOrganizationsRequest.SerializeToString,
                 response_deserializer=tongban_dot_identity_dot_v1_dot_identity__service__pb2.RegisterOrganizationsResponse.FromString,
                 _registered_method=True)
+        self.DeregisterOrganization = channel.unary_unary(
+                '/tongban.identity.v1.IdentityService/DeregisterOrganization',
+                request_serializer=tongban_dot_identity_dot_v1_dot_identity__service__pb2.DeregisterOrganizationRequest.SerializeToString,
+                response_deserializer=tongban_dot_identity_dot_v1_dot_identity__service__pb2.DeregisterOrganizationResponse.FromString,
+                _registered_method=True)
         self.VerifyOrganization = channel.unary_unary(
                 '/tongban.identity.v1.IdentityService/VerifyOrganization',
                 request_serializer=tongban_dot_identity_dot_v1_dot_identity__service__pb2.VerifyOrganizationRequest.SerializeToString,
@@ -106,6 +111,13 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeregisterOrganization(self, request, context):
+        """Ends an organization that was struck off: its code stays its own, and verifies nothing any more. Once more changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def VerifyOrganization(self, request, context):
         """Compares an organization's code and name with the record.
         """
@@ -140,6 +152,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.RegisterOrganizations,
                     request_deserializer=tongban_dot_identity_dot_v1_dot_identity__service__pb2.RegisterOrganizationsRequest.FromString,
                     response_serializer=tongban_dot_identity_dot_v1_dot_identity__service__pb2.RegisterOrganizationsResponse.SerializeToString,
+            ),
+            'DeregisterOrganization': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeregisterOrganization,
+                    request_deserializer=tongban_dot_identity_dot_v1_dot_identity__service__pb2.DeregisterOrganizationRequest.FromString,
+                    response_serializer=tongban_dot_identity_dot_v1_dot_identity__service__pb2.DeregisterOrganizationResponse.SerializeToString,
             ),
             'VerifyOrganization': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyOrganization,
@@ -283,6 +300,33 @@ class IdentityService:
             '/tongban.identity.v1.IdentityService/RegisterOrganizations',
             tongban_dot_identity_dot_v1_dot_identity__service__pb2.RegisterOrganizationsRequest.SerializeToString,
             tongban_dot_identity_dot_v1_dot_identity__service__pb2.RegisterOrganizationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeregisterOrganization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tongban.identity.v1.IdentityService/DeregisterOrganization',
+            tongban_dot_identity_dot_v1_dot_identity__service__pb2.DeregisterOrganizationRequest.SerializeToString,
+            tongban_dot_identity_dot_v1_dot_identity__service__pb2.DeregisterOrganizationResponse.FromString,
             options,
             channel_credentials,
             insecure,

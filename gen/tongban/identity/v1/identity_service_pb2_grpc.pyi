@@ -43,6 +43,8 @@ class IdentityServiceStub:
     """Gives those attributes of a person that a service needs to ask a provider or to print a license. Always a ledger leaf."""
     RegisterOrganizations: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.RegisterOrganizationsRequest, _identity_service_pb2.RegisterOrganizationsResponse]
     """Registers organizations; one already on record is returned unchanged."""
+    DeregisterOrganization: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.DeregisterOrganizationRequest, _identity_service_pb2.DeregisterOrganizationResponse]
+    """Ends an organization that was struck off: its code stays its own, and verifies nothing any more. Once more changes nothing."""
     VerifyOrganization: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.VerifyOrganizationRequest, _identity_service_pb2.VerifyOrganizationResponse]
     """Compares an organization's code and name with the record."""
 
@@ -61,6 +63,8 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Gives those attributes of a person that a service needs to ask a provider or to print a license. Always a ledger leaf."""
     RegisterOrganizations: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.RegisterOrganizationsRequest, _identity_service_pb2.RegisterOrganizationsResponse]  # type: ignore[assignment]
     """Registers organizations; one already on record is returned unchanged."""
+    DeregisterOrganization: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.DeregisterOrganizationRequest, _identity_service_pb2.DeregisterOrganizationResponse]  # type: ignore[assignment]
+    """Ends an organization that was struck off: its code stays its own, and verifies nothing any more. Once more changes nothing."""
     VerifyOrganization: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.VerifyOrganizationRequest, _identity_service_pb2.VerifyOrganizationResponse]  # type: ignore[assignment]
     """Compares an organization's code and name with the record."""
 
@@ -106,6 +110,14 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.RegisterOrganizationsResponse, _abc.Awaitable[_identity_service_pb2.RegisterOrganizationsResponse]]:
         """Registers organizations; one already on record is returned unchanged."""
+
+    @_abc_1.abstractmethod
+    def DeregisterOrganization(
+        self,
+        request: _identity_service_pb2.DeregisterOrganizationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.DeregisterOrganizationResponse, _abc.Awaitable[_identity_service_pb2.DeregisterOrganizationResponse]]:
+        """Ends an organization that was struck off: its code stays its own, and verifies nothing any more. Once more changes nothing."""
 
     @_abc_1.abstractmethod
     def VerifyOrganization(
