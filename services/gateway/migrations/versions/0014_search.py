@@ -4,8 +4,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0019_archive"
-down_revision = "0018_offers"
+revision = "0014_search"
+down_revision = "0013_materials"
 
 
 def upgrade() -> None:
