@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A file is what its bytes say, and a document does nothing by itself."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.gateway.domain import content as room
 from services.gateway.domain.content import must_be_harmless
 from services.gateway.domain.material import MediaType
 from services.gateway.domain.refusals import MaterialContentRefused
@@ -62,3 +65,14 @@ def test_whatever_stands_in_a_file_it_is_taken_or_refused(content: bytes, media_
             must_be_harmless(start + content + b"%%EOF", media_type)
         except MaterialContentRefused:
             continue
+
+
+PLAIN = re.compile(rb"\bobj\b([^\x80-\xff]{0,2000}?)\bstream\r?\n")
+"""What is meant, in words that take quadratic time on files that somebody has made for that."""
+WORDS = [b"obj", b" obj ", b" stream\n", b" stream\r\n", b"endstream\n", b"\x80", b"a" * 700, b"b" * 1990, b" "]
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=30).map(b"".join))
+def test_streams_are_found_as_the_plain_pattern_finds_them(content: bytes) -> None:
+    meant = [(match[1], match.end()) for match in PLAIN.finditer(content)]
+    assert list(room._streams(content)) == meant
