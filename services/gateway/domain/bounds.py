@@ -46,6 +46,11 @@ class Bounds:
                 remedy="Submit or delete a draft, or take files back.",
             )
 
+    @property
+    def draft_life(self) -> timedelta:
+        """The same as a time."""
+        return timedelta(days=self.draft_days)
+
     def must_hold_drafts(self, drafts: int) -> None:
         """Raises TooManyDrafts where these are more than one may have."""
         if drafts > self.drafts:

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime
 from typing import Protocol
 
 from services.gateway.domain.advance import submit
@@ -102,7 +102,7 @@ class Drafts:
                 return draft_id, True
             event = CaseOpened(now, receipt, command.matter, plan.digest, caller.id, answers, without, prefilled)
             self._bounds.must_hold_drafts(await turn.tx.open_case(case_id, plan, event))
-            await self._touch(turn, case_id)
+            await touch_draft(turn, case_id, self._engine.clock() + self._bounds.draft_life)
             return case_id, False
 
         made, found = await self._engine.transact(work)
@@ -149,8 +149,12 @@ class Drafts:
 
     async def submit(self, command: SubmitCase) -> CaseFile:
         """Submit a draft. Sources that were away when it was opened are asked once more before."""
-        repeated = await self._repeated(command.case_id)
-        await self._licenses_hold(command.case_id)
+        draft = await own_file(self._engine, command.case_id)
+        repeated: tuple[Prefilled, ...] = ()
+        if draft.state.submitted is None:
+            pinned = await self._engine.plan_of(draft.state.definition)
+            repeated = await self._repeated(draft, pinned)
+            await self._shown.must_hold(draft, pinned)
         request = {"submit": command.case_id}
 
         def events(plan: Plan, state: CaseState) -> tuple[Event, ...]:
@@ -197,7 +201,7 @@ class Drafts:
             traceparent = current_traceparent() if submitting and not already else ""
             after = await turn.apply(file, plan, events(plan, file.state), traceparent=traceparent)
             if not submitting:
-                await self._touch(turn, case_id)
+                await touch_draft(turn, case_id, self._engine.clock() + self._bounds.draft_life)
             elif not already:
                 await self._must_have_room(turn, after.state)
             return after
@@ -211,11 +215,6 @@ class Drafts:
         standing = await turn.tx.standing(submitted.applicant_id, submitted.matter, china_dawn(now))
         self._bounds.must_hold(standing, now)
 
-    async def _touch(self, turn: Turn, case_id: str) -> None:
-        """From now on the days of a draft are counted anew."""
-        due = self._engine.clock() + timedelta(days=self._bounds.draft_days)
-        await turn.tx.put_timer(Timer(case_id, WHOLE_CASE, TimerKind.DRAFT, 0, due))
-
     def _opening(self, request: dict[str, object]) -> "Opening":
         digest = self._engine.store.digest
         return Opening(digest(canonical_json(request)), digest(canonical_json({**request, "found": True})))
@@ -226,20 +225,8 @@ class Drafts:
             raise CaseNotFound("The draft is deleted.", remedy="Use a new key.")
         return file
 
-    async def _licenses_hold(self, case_id: str) -> None:
-        file = await self._engine.store.case_file(case_id)
-        if file is not None and file.state.submitted is None:
-            await self._shown.must_hold(file, await self._engine.plan_of(file.state.definition))
-
-    async def _repeated(self, case_id: str) -> tuple[Prefilled, ...]:
+    async def _repeated(self, file: CaseFile, plan: Plan) -> tuple[Prefilled, ...]:
         """What sources that were away say now."""
-        caller = citizen()
-        file = await self._engine.store.case_file(case_id)
-        if file is None or file.state.applicant_id != caller.id:
-            raise CaseNotFound("There is no such case.")
-        if file.state.submitted is not None:
-            return ()
-        plan = await self._engine.plan_of(file.state.definition)
         away = [
             one
             for one in plan.matter.form
@@ -250,9 +237,9 @@ class Drafts:
         if not away:
             return ()
         now = self._engine.clock()  # No source is asked for what would be refused.
-        standing = await self._engine.store.standing(caller.id, file.state.matter, china_dawn(now))
+        standing = await self._engine.store.standing(file.state.applicant_id, file.state.matter, china_dawn(now))
         self._bounds.must_hold(standing.and_one_more(), now)
-        return await self._prefiller.fill(plan.matter, case_id, away)
+        return await self._prefiller.fill(plan.matter, file.case_id, away)
 
 
 def citizen() -> Caller:
@@ -261,6 +248,21 @@ def citizen() -> Caller:
     if caller.kind is not CallerKind.CITIZEN:
         raise CitizenOnly("Only a resident has cases, licenses and accesses of their own.")
     return caller
+
+
+async def own_file(engine: Engine, case_id: str) -> CaseFile:
+    """A case of the calling resident's. Raises CaseNotFound, CitizenOnly."""
+    caller = citizen()
+    file = await engine.store.case_file(case_id)
+    if file is None:
+        raise CaseNotFound("There is no such case.")
+    _must_own(file, caller)
+    return file
+
+
+async def touch_draft(turn: Turn, case_id: str, due: datetime) -> None:
+    """From now on the days of a draft are counted anew; when they are over, it goes."""
+    await turn.tx.put_timer(Timer(case_id, WHOLE_CASE, TimerKind.DRAFT, 0, due))
 
 
 def _same(first: Remembered, note: Remembered) -> Remembered:

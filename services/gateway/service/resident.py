@@ -13,7 +13,7 @@ from services.gateway.service.bell import case_key
 from services.gateway.service.commands import ChangeAnswers, CreateCase, DeleteDraft, SubmitCase
 from services.gateway.service.consents import ConsentSource, ResidentConsents
 from services.gateway.service.corrections import CorrectionSource, CorrectionSummary, CorrectionView, DisputeValue
-from services.gateway.service.drafts import Drafts, citizen
+from services.gateway.service.drafts import Drafts, citizen, own_file
 from services.gateway.service.engine import Engine
 from services.gateway.service.places import place_after, read_place
 from services.gateway.service.ports import CaseFile, IdentitySource, LedgerSource, LicensesSource
@@ -112,7 +112,7 @@ class GatewayService(ResidentConsents):
 
     async def case(self, case_id: str) -> CaseView:
         """Reads one own case. CASE_NOT_FOUND also for another resident's."""
-        return await self._view(await self._own(case_id))
+        return await self._view(await own_file(self._engine, case_id))
 
     async def cases(self, *, page_size: int = 0, page_token: str = "") -> Page[CaseSummary]:
         """Lists own cases, newest first; `page_size` 1 to 200, 0 for 50."""
@@ -131,7 +131,7 @@ class GatewayService(ResidentConsents):
 
     async def events_after(self, case_id: str, seq: int) -> tuple[TimelineEntry, ...]:
         """What happened after `seq` (0 for all), for a stream that is taken up again."""
-        file = await self._own(case_id)
+        file = await own_file(self._engine, case_id)
         return await self._entries(file, seq)
 
     async def wait_for_events(self, case_id: str, seq: int, timeout_seconds: float) -> tuple[TimelineEntry, ...]:
@@ -139,7 +139,7 @@ class GatewayService(ResidentConsents):
 
         Signals come from this process; a look every `poll_seconds` finds what others wrote.
         """
-        file = await self._own(case_id)
+        file = await own_file(self._engine, case_id)
         left = timeout_seconds
         with self._engine.bell.listening(case_key(case_id)) as ear:
             while True:
@@ -239,13 +239,6 @@ class GatewayService(ResidentConsents):
     async def jwks(self) -> JwksView:
         """The public keys of access tokens. Needs no caller."""
         return await self._sources.identity.jwks()
-
-    async def _own(self, case_id: str) -> CaseFile:
-        caller = citizen()
-        file = await self._engine.store.case_file(case_id)
-        if file is None or file.state.applicant_id != caller.id:
-            raise CaseNotFound("There is no such case.")
-        return file
 
     async def _view(self, file: CaseFile) -> CaseView:
         return case_view(file, await self._engine.plan_of(file.state.definition), self._engine.workflows)

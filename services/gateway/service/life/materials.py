@@ -1,25 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an applicant hands in: files that were looked at before they are kept, and licenses that stand for them."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
 
 from services.gateway.domain.bounds import Bounds
 from services.gateway.domain.content import must_be_harmless
-from services.gateway.domain.effects import WHOLE_CASE, Timer, TimerKind
 from services.gateway.domain.history import Event, MaterialAdded, MaterialRemoved
 from services.gateway.domain.material import Material
 from services.gateway.domain.materials import hand_in, may_be_handed_in, must_fit, must_take, take_back
 from services.gateway.domain.plan import Plan
 from services.gateway.domain.refusals import (
-    CaseNotFound,
     MaterialInfected,
     MaterialLicenseInvalid,
     MaterialNotFound,
     UploadsNotOffered,
 )
-from services.gateway.service.drafts import citizen
+from services.gateway.service.drafts import own_file, touch_draft
 from services.gateway.service.engine import Engine, Turn
 from services.gateway.service.materials import FileView, Scanner
 from services.gateway.service.owning import OnCase, changed_by_owner
@@ -54,7 +52,7 @@ class MaterialDesk:
         wanted = may_be_handed_in(plan, file.state, material)
         kind = must_take(wanted, media_type)
         content = await _read(wanted, pieces)
-        must_be_harmless(content, kind)
+        await asyncio.to_thread(must_be_harmless, content, kind)  # Of 20 MB it takes longer than others may wait.
         if await self._scanner.scan(content):
             raise MaterialInfected("The scanner has found malware in the file; it was not kept.")
         added = MaterialAdded(
@@ -110,8 +108,7 @@ class MaterialDesk:
 
     async def read(self, case_id: str, material_id: str) -> FileView:
         """Reads an own file. CASE_NOT_FOUND, MATERIAL_NOT_FOUND."""
-        file, _ = await self._own(case_id)
-        return await file_of(self._engine.store, file, material_id)
+        return await file_of(self._engine.store, await own_file(self._engine, case_id), material_id)
 
     async def _changed(
         self,
@@ -126,17 +123,13 @@ class MaterialDesk:
             if keep is not None:
                 await keep(turn, file, made)
             if file.state.submitted is None:
-                due = self._engine.clock() + timedelta(days=self._bounds.draft_days)
-                await turn.tx.put_timer(Timer(file.case_id, WHOLE_CASE, TimerKind.DRAFT, 0, due))
+                await touch_draft(turn, file.case_id, self._engine.clock() + self._bounds.draft_life)
 
         after = await changed_by_owner(self._engine, command, request, events, beside)
         return case_view(after, await self._engine.plan_of(after.state.definition), self._engine.workflows)
 
     async def _own(self, case_id: str) -> tuple[CaseFile, Plan]:
-        caller = citizen()
-        file = await self._engine.store.case_file(case_id)
-        if file is None or file.state.applicant_id != caller.id:
-            raise CaseNotFound("There is no such case.")
+        file = await own_file(self._engine, case_id)
         return file, await self._engine.plan_of(file.state.definition)
 
 
