@@ -81,19 +81,17 @@ async def worker(
 @asynccontextmanager
 async def program(*command: str, core: int | None, environment: dict[str, str] | None = None) -> AsyncIterator[Worker]:
     """Runs a command, pinned to `core` where one is given."""
-
-    def pin() -> None:
-        if core is not None:
-            os.sched_setaffinity(0, {core})
-
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        preexec_fn=pin,
         env=os.environ | (environment or {}),
         limit=16 * 1024 * 1024,
     )
+    if core is not None:
+        # From here, before it has a second thread: Python that runs between fork and exec may wait for ever for a lock
+        # that a thread of ours held.
+        os.sched_setaffinity(process.pid, {core})
     started = Worker(process)
     try:
         yield started
