@@ -30,6 +30,8 @@ _RETRY_SECONDS: Final = 1.0
 _BROKEN: Final = frozenset(
     {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.DATA_LOSS}
 )
+_CUT: Final = "Internal error from Core"
+"""What grpc.aio says itself, as INTERNAL, where a stream ends while we write into it; what the peer said is lost then."""
 _AWAY: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 
 
@@ -74,7 +76,8 @@ def received(error: aio.AioRpcError, service: str) -> Refusal | Unavailable | Re
     details = _Details(error)
     code = error.code()
     busy = code is grpc.StatusCode.RESOURCE_EXHAUSTED and details.reason == TooManyRequests.reason
-    if code in _AWAY or busy:
+    cut = code is grpc.StatusCode.INTERNAL and error.details() == _CUT
+    if code in _AWAY or busy or cut:
         return Unavailable(_why_away(code, service, busy=busy), retry_after_seconds=details.retry_after_seconds)
     if code in _BROKEN or code.name not in Code.__members__:
         return RemoteFailure(f"The {service} service failed ({code.name}).", incident=details.incident)
