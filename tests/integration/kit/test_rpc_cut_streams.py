@@ -21,7 +21,7 @@ MESSAGE = bytes(2_000)
 @pytest.mark.parametrize("turns", range(ROUNDS))
 async def test_a_stream_that_is_cut_while_it_is_written_into_says_that_the_service_is_away(turns: int) -> None:
     server = aio.server()
-    handler = grpc.stream_stream_rpc_method_handler(_echo)
+    handler: Any = grpc.stream_stream_rpc_method_handler(_echo)
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("tongban.test.Talk", {"Talk": handler})])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -50,7 +50,8 @@ async def _echo(bodies: AsyncIterator[bytes], context: Any) -> AsyncIterator[byt
 
 async def _talk(channel: aio.Channel, heard: asyncio.Event) -> BaseException | None:
     try:
-        async for _ in channel.stream_stream(TALK)(_endless()):
+        call: Any = channel.stream_stream(TALK)
+        async for _ in call(_endless()):
             heard.set()
     except aio.AioRpcError as error:
         return received(error, "exchange")
